@@ -1,0 +1,241 @@
+/* bptt.c - backpropagation through time, three ways: by autograd, by hand, and
+ * by difference quotients. This file is the way through; see bptt.h. */
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bptt.h"
+#include "cli.h"
+
+const char *const cli_program = "bptt";
+
+static const char usage[] =
+    "usage: bptt [OPTION...]\n"
+    "Compares backpropagation through time by autograd, by hand and by\n"
+    "central differences, for a recurrent net with cross-entropy at each\n"
+    "step.\n"
+    "\n"
+    "  --steps T, --batch B, --input D, --hidden H, --classes K\n"
+    "                     sizes of a random problem (12, 4, 5, 8, 7)\n"
+    "  --seed N           of the random problem (1)\n"
+    "  --activation NAME  tanh (default), relu, sigmoid or identity\n"
+    "  --reduction NAME   sum (default) or mean, over steps and batch\n"
+    "  --dtype NAME       f64 (default) or f32: the type autograd works in;\n"
+    "                     the other sides stay in f64\n"
+    "  --tolerance X      largest error that passes (1e-10 for f64, 1e-4 for\n"
+    "                     f32); differences get at least 1e-7\n"
+    "  --no-differences   leave the differences out\n"
+    "  --case FILE        read the problem from a safetensors file:\n"
+    "                     x [T, B, D], y [T, B] int64, W_xh [H, D],\n"
+    "                     W_hh [H, H], W_hy [K, H], b_h [H], b_y [K] and,\n"
+    "                     if it isn't zero, h0 [B, H]\n"
+    "  --out FILE         write autograd.NAME and manual.NAME of each\n"
+    "                     quantity to a safetensors file\n"
+    "  --dot FILE         write the unrolled graph for Graphviz\n"
+    "  --help             print this\n"
+    "\n"
+    "Exit status: 0 all agree, 1 they don't, 2 bad usage or a bad file.\n";
+
+/* ---- options ---- */
+
+enum {
+  OPT_STEPS = 256,
+  OPT_BATCH,
+  OPT_INPUT,
+  OPT_HIDDEN,
+  OPT_CLASSES,
+  OPT_SEED, /* up to here: of a random problem only */
+  OPT_ACTIVATION,
+  OPT_REDUCTION,
+  OPT_DTYPE,
+  OPT_TOLERANCE,
+  OPT_NO_DIFFERENCES,
+  OPT_CASE,
+  OPT_OUT,
+  OPT_DOT,
+  OPT_HELP
+};
+
+static const struct option long_options[] = {
+    {"steps", required_argument, NULL, OPT_STEPS},
+    {"batch", required_argument, NULL, OPT_BATCH},
+    {"input", required_argument, NULL, OPT_INPUT},
+    {"hidden", required_argument, NULL, OPT_HIDDEN},
+    {"classes", required_argument, NULL, OPT_CLASSES},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"activation", required_argument, NULL, OPT_ACTIVATION},
+    {"reduction", required_argument, NULL, OPT_REDUCTION},
+    {"dtype", required_argument, NULL, OPT_DTYPE},
+    {"tolerance", required_argument, NULL, OPT_TOLERANCE},
+    {"no-differences", no_argument, NULL, OPT_NO_DIFFERENCES},
+    {"case", required_argument, NULL, OPT_CASE},
+    {"out", required_argument, NULL, OPT_OUT},
+    {"dot", required_argument, NULL, OPT_DOT},
+    {"help", no_argument, NULL, OPT_HELP},
+    {0}};
+
+typedef struct command {
+  bptt_options o;
+  bool help;
+  const char *random_option; /* the last one that only random problems have */
+} command;
+
+static bool parse_activation(const char *text, cg_activation *phi) {
+  if (cg_activation_parse(text, phi)) return true;
+  return cli_fail("--activation: \"%s\" is none of tanh, relu, sigmoid, "
+                  "identity",
+                  text);
+}
+
+static bool parse_reduction(const char *text, cg_reduction *reduction) {
+  static const char *const words[] = {"sum", "mean"};
+  int i = 0;
+  if (!cli_choice("--reduction", text, words, 2, &i)) return false;
+  *reduction = i ? CG_REDUCE_MEAN : CG_REDUCE_SUM;
+  return true;
+}
+
+static bool parse_dtype(const char *text, cg_dtype *dtype) {
+  static const char *const words[] = {"f64", "f32"};
+  int i = 0;
+  if (!cli_choice("--dtype", text, words, 2, &i)) return false;
+  *dtype = i ? CG_F32 : CG_F64;
+  return true;
+}
+
+static bool parse_size(const char *option, int64_t *size) {
+  return cli_int64(option, optarg, 1, 1000000000, size);
+}
+
+static bool parse_random_option(command *c, int option) {
+  bptt_options *o = &c->o;
+  switch (option) {
+  case OPT_STEPS:
+    return parse_size(c->random_option = "--steps", &o->steps);
+  case OPT_BATCH:
+    return parse_size(c->random_option = "--batch", &o->batch);
+  case OPT_INPUT:
+    return parse_size(c->random_option = "--input", &o->input);
+  case OPT_HIDDEN:
+    return parse_size(c->random_option = "--hidden", &o->hidden);
+  case OPT_CLASSES:
+    return parse_size(c->random_option = "--classes", &o->classes);
+  default:
+    return cli_uint64(c->random_option = "--seed", optarg, &o->seed);
+  }
+}
+
+static bool parse_option(command *c, int option) {
+  bptt_options *o = &c->o;
+  switch (option) {
+  case OPT_ACTIVATION: return parse_activation(optarg, &o->activation);
+  case OPT_REDUCTION: return parse_reduction(optarg, &o->reduction);
+  case OPT_DTYPE: return parse_dtype(optarg, &o->dtype);
+  case OPT_TOLERANCE:
+    return cli_double("--tolerance", optarg, 0, 1, &o->tolerance);
+  case OPT_NO_DIFFERENCES: o->no_differences = true; return true;
+  case OPT_CASE: o->case_path = optarg; return true;
+  case OPT_OUT: o->out_path = optarg; return true;
+  case OPT_DOT: o->dot_path = optarg; return true;
+  case OPT_HELP: c->help = true; return true;
+  default: return parse_random_option(c, option);
+  }
+}
+
+static bool parse(command *c, int argc, char **argv) {
+  int option;
+  opterr = 0;
+  while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+    if (option == '?' || option == ':')
+      return cli_refused(option, argv, long_options);
+    if (!parse_option(c, option)) return false;
+    if (c->help) return true;
+  }
+  if (optind < argc)
+    return cli_fail("what is \"%s\"? there are only options; see --help",
+                    argv[optind]);
+  if (c->o.case_path && c->random_option)
+    return cli_fail("%s doesn't go with --case", c->random_option);
+  if (c->o.tolerance < 0) c->o.tolerance = c->o.dtype == CG_F64 ? 1e-10 : 1e-4;
+  return true;
+}
+
+/* ---- progress ---- */
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* For those who wait at a terminal longer than a second. */
+static void show_progress(double done) {
+  static double start, shown;
+  double time = now();
+  if (start == 0) start = time;
+  bool last = done >= 1 && shown > 0;
+  if (!last && (time - start < 1 || time - shown < 0.1)) return;
+  if (!isatty(STDERR_FILENO)) return;
+  shown = time;
+  if (last)
+    fprintf(stderr, "\r%*s\r", 20, "");
+  else
+    fprintf(stderr, "\rdifferences: %3.0f %%", 100 * done);
+}
+
+/* ---- the way through ---- */
+
+static bool run_manual(const cg_bptt_problem *p, cg_bptt_result *result) {
+  cg_error err = {0};
+  cg_status failed = p->B == 1 ? cg_bptt_sequence(p, result, &err)
+                               : cg_bptt_batch(p, result, &err);
+  return !failed || cli_fail("%s", err.message);
+}
+
+static bool compare(const bptt_options *o, const cg_bptt_problem *p,
+                    bptt_figures *autograd, cg_bptt_result *by_hand,
+                    bptt_quotients *d, bool *agree) {
+  if (!bptt_figures_make(autograd, p) || !run_manual(p, by_hand) ||
+      !bptt_autograd(p, o->dtype, o->dot_path, autograd))
+    return false;
+  bptt_figures manual = bptt_figures_of(by_hand);
+  if (o->out_path && !bptt_write(o->out_path, p, autograd, &manual))
+    return false;
+  if (!o->no_differences && !bptt_differences(p, show_progress, d))
+    return false;
+  return bptt_report(o, p, autograd, &manual, o->no_differences ? NULL : d,
+                     agree);
+}
+
+static int run(const bptt_options *o) {
+  bptt_case c;
+  bptt_figures autograd = {0};
+  cg_bptt_result by_hand = {0};
+  bptt_quotients d = {0};
+  bool agree = false;
+  bool ok = bptt_case_make(&c, o) &&
+            compare(o, &c.p, &autograd, &by_hand, &d, &agree);
+  bptt_quotients_free(&d);
+  cg_bptt_free(&by_hand);
+  bptt_figures_free(&autograd);
+  bptt_case_free(&c);
+  return !ok ? CLI_BAD : agree ? CLI_OK : CLI_NO;
+}
+
+int main(int argc, char **argv) {
+  command c = {.o = {.steps = 12,
+                     .batch = 4,
+                     .input = 5,
+                     .hidden = 8,
+                     .classes = 7,
+                     .dtype = CG_F64,
+                     .seed = 1,
+                     .tolerance = -1}};
+  if (!parse(&c, argc, argv)) return CLI_BAD;
+  int status = CLI_OK;
+  if (c.help)
+    fputs(usage, stdout);
+  else
+    status = run(&c.o);
+  return cli_close_stdout() ? status : CLI_BAD;
+}

@@ -1,0 +1,129 @@
+/* char_model.c - the language model on the tape. */
+#include "char_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "demo.h"
+#include "text_stream.h"
+
+/* ---- construction ---- */
+
+/* A state that W_hh turns without changing its length keeps its memory for
+ * longer from the first step on. */
+static cg_status make_orthogonal(const char_model *m, cg_rng *rng,
+                                 cg_error *err) {
+  cg_status status = CG_OK;
+  for (int k = 0; k < m->layers && !status; k++) {
+    char name[32];
+    snprintf(name, sizeof name, "rnn.weight_hh_l%d", k);
+    status = cg_init_orthogonal(cg_params_find(m->params, name), rng, 1.0, NULL,
+                                err);
+  }
+  return status;
+}
+
+int char_model_build(char_model *m, cg_rng *rng) {
+  cg_error err = {0};
+  int V = m->vocabulary.size;
+  m->rnn = NULL;
+  m->fc = NULL;
+  m->params = cg_params_new(NULL, CG_F32, &err);
+  if (m->params)
+    m->rnn = cg_rnn_new(m->params, "rnn",
+                        &(cg_rnn_config){.input_size = V,
+                                         .hidden_size = m->hidden,
+                                         .num_layers = m->layers},
+                        rng, &err);
+  if (m->rnn)
+    m->fc = cg_linear_layer_new(
+        m->params, "fc",
+        &(cg_linear_config){.in_features = m->hidden, .out_features = V}, rng,
+        &err);
+  if (m->fc && (!rng || !make_orthogonal(m, rng, &err))) return DEMO_OK;
+  char_model_free(m);
+  return demo_fail_cg(&err, "cannot build the model");
+}
+
+void char_model_free(char_model *m) {
+  cg_params_free(m->params);
+  m->params = NULL;
+}
+
+/* ---- use ---- */
+
+cg_tensor *char_model_forward(cg_tape *tape, const char_model *m,
+                              const int64_t *in, int64_t T, int64_t B,
+                              cg_tensor **state) {
+  cg_tensor *symbol = cg_input(tape, CG_I64, CG_DIMS(T, B), in);
+  cg_tensor *x = cg_one_hot(tape, symbol, m->vocabulary.size, CG_F32);
+  cg_rnn_result r = cg_rnn_forward(tape, m->rnn, x, *state);
+  *state = r.h_last;
+  return cg_linear_layer_forward(tape, m->fc, r.h);
+}
+
+/* Adds up the losses of the places where something follows. */
+static double sum_of(const cg_tensor *losses, const int64_t *next) {
+  const float *loss = cg_tensor_data(losses);
+  double sum = 0;
+  for (int64_t i = 0; i < cg_tensor_numel(losses); i++)
+    if (next[i] >= 0) sum += (double)loss[i];
+  return sum;
+}
+
+/* One window of T steps; 0 after an error, which is on the tape. */
+static double measure_window(cg_tape *tape, const char_model *m,
+                             const text_stream *s, int64_t T, int64_t *target,
+                             cg_tensor **state) {
+  int64_t n = T * s->B;
+  for (int64_t i = 0; i < n; i++) target[i] = s->next[i] < 0 ? 0 : s->next[i];
+  cg_tensor *logits = char_model_forward(tape, m, s->in, T, s->B, state);
+  cg_tensor *y = cg_input(tape, CG_I64, CG_DIMS(T, s->B), target);
+  cg_tensor *losses = cg_cross_entropy(tape, logits, y);
+  return losses ? sum_of(losses, s->next) : 0;
+}
+
+static double measure_stream(cg_tape *tape, const char_model *m,
+                             text_stream *s, int64_t *target) {
+  cg_mark mark = cg_tape_mark(tape);
+  cg_tensor *state = NULL;
+  double sum = 0;
+  int64_t T;
+  text_stream_rewind(s);
+  while ((T = text_stream_measure(s)) > 0) {
+    sum += measure_window(tape, m, s, T, target, &state);
+    if (cg_tape_status(tape) || cg_tape_rewind_keep(tape, mark, &state, 1))
+      break;
+  }
+  return sum;
+}
+
+/* Every stream begins without a memory, so a short text is cut less. */
+static int64_t streams_of(const symbols *text, int64_t max_B) {
+  const int64_t shortest = 1000;
+  int64_t B = (int64_t)text->count / shortest;
+  return B < 1 ? 1 : B > max_B ? max_B : B;
+}
+
+int char_model_measure(cg_tape *tape, const char_model *m, const symbols *text,
+                       int64_t max_B, int64_t T, double *loss) {
+  text_stream s = {0};
+  int64_t B = streams_of(text, max_B);
+  int64_t *target = calloc((size_t)(B * T), sizeof *target);
+  int status = DEMO_OK;
+  if (!target || !text_stream_init(&s, text, B, T, 0)) {
+    status = demo_fail(DEMO_FAILED, "out of memory");
+  } else {
+    cg_mark mark = cg_tape_mark(tape);
+    bool recording = cg_tape_set_recording(tape, false);
+    double sum = measure_stream(tape, m, &s, target);
+    if (cg_tape_status(tape))
+      status = demo_fail_cg(cg_tape_error(tape), "cannot measure the loss");
+    cg_tape_rewind(tape, mark);
+    cg_tape_set_recording(tape, recording);
+    *loss = sum / (double)(text->count - 1);
+  }
+  text_stream_free(&s);
+  free(target);
+  return status;
+}

@@ -1,0 +1,47 @@
+/* char_model.h - the language model: one-hot symbols, a recurrent net, a linear
+ * layer to the logits of the next symbol; and its file. */
+#ifndef CHAR_RNN_CHAR_MODEL_H
+#define CHAR_RNN_CHAR_MODEL_H
+
+#include <chronograd/nn.h>
+
+#include "text_data.h"
+
+enum { MODEL_MAX_HIDDEN = 8192, MODEL_MAX_LAYERS = 16 };
+
+typedef struct char_model {
+  vocabulary vocabulary;
+  int64_t hidden;
+  int layers;
+  cg_params *params; /* owns both layers */
+  cg_rnn *rnn;
+  cg_linear_layer *fc;
+} char_model;
+
+/* Fills in the net for the vocabulary, hidden and layers that are set, its
+ * values drawn from `rng` (NULL: to be loaded). As PyTorch's, but for W_hh,
+ * which is orthogonal. Complains and returns an exit status. */
+int char_model_build(char_model *model, cg_rng *rng);
+void char_model_free(char_model *model);
+
+/* The logits [T, B, V] of what follows each symbol of the window `in` [T, B];
+ * *state [L, B, H] (NULL at first: zeros) is replaced by the state after it. */
+cg_tensor *char_model_forward(cg_tape *tape, const char_model *model,
+                              const int64_t *in, int64_t T, int64_t B,
+                              cg_tensor **state);
+
+/* -log p in nats of every symbol of `text` but the first, their mean; the text
+ * has 2 symbols or more. Reads it as up to max_B streams, T symbols at a time,
+ * each stream from the zero state. Records nothing and leaves the tape as it
+ * was. NaN in *loss is possible. */
+int char_model_measure(cg_tape *tape, const char_model *model,
+                       const symbols *text, int64_t max_B, int64_t T,
+                       double *loss);
+
+/* The file: parameters by PyTorch's names, and in the metadata what is needed to
+ * build the net. The first answers only a status; the second complains. */
+cg_status char_model_save(const char_model *model, const char *path,
+                          cg_error *err);
+int char_model_load(char_model *model, const char *path);
+
+#endif

@@ -1,0 +1,104 @@
+/* char_sample.c - char_rnn sample: the model writes. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "char_model.h"
+#include "char_rnn.h"
+#include "demo.h"
+
+/* A model that reads one symbol after another. */
+typedef struct writer {
+  const char_model *model;
+  cg_tape *tape;
+  cg_mark begin;
+  cg_tensor *state;     /* after the last symbol; NULL: none was read */
+  double p[256];        /* of the next symbol, not normalised */
+  double temperature;
+  cg_rng rng;
+} writer;
+
+static bool read_symbol(writer *w, int symbol) {
+  int64_t in = symbol;
+  cg_tensor *logits =
+      char_model_forward(w->tape, w->model, &in, 1, 1, &w->state);
+  for (int i = 0; i < w->model->vocabulary.size; i++)
+    w->p[i] = cg_tensor_get(logits, i);
+  return !cg_tape_status(w->tape) &&
+         !cg_tape_rewind_keep(w->tape, w->begin, &w->state, 1);
+}
+
+static int most_likely(const double *x, int n) {
+  int best = 0;
+  for (int i = 1; i < n; i++)
+    if (x[i] > x[best]) best = i;
+  return best;
+}
+
+/* Draws from softmax(logits / temperature); 0 stands for its limit. */
+static int draw(writer *w) {
+  int n = w->model->vocabulary.size, best = most_likely(w->p, n);
+  if (w->temperature == 0) return best;
+  double top = w->p[best], sum = 0;
+  for (int i = 0; i < n; i++)
+    sum += w->p[i] = exp((w->p[i] - top) / w->temperature);
+  double left = cg_rng_uniform(&w->rng) * sum;
+  for (int i = 0; i < n; i++)
+    if ((left -= w->p[i]) < 0) return i;
+  return best;
+}
+
+static bool write_text(writer *w, int64_t length) {
+  for (int64_t i = 0; i < length && !ferror(stdout); i++) {
+    int symbol = draw(w);
+    putchar(w->model->vocabulary.byte[symbol]);
+    if (i + 1 < length && !read_symbol(w, symbol)) return false;
+  }
+  return true;
+}
+
+/* Without a prompt it begins as after the end of a line. */
+static bool read_prompt(writer *w, const char *prompt) {
+  const vocabulary *v = &w->model->vocabulary;
+  if (!*prompt) return read_symbol(w, v->symbol['\n'] < 0 ? 0 : v->symbol['\n']);
+  fputs(prompt, stdout);
+  for (; *prompt; prompt++)
+    if (!read_symbol(w, v->symbol[(unsigned char)*prompt])) return false;
+  return true;
+}
+
+static int check_prompt(const vocabulary *v, const char *prompt) {
+  for (const char *c = prompt; *c; c++)
+    if (v->symbol[(unsigned char)*c] < 0)
+      return demo_fail(DEMO_USAGE,
+                       "byte 0x%02x of the prompt is not in the model's "
+                       "vocabulary",
+                       (unsigned)(unsigned char)*c);
+  return DEMO_OK;
+}
+
+static int write_sample(const char_model *m, const char_options *o,
+                        const char *prompt) {
+  writer w = {.model = m, .tape = cg_tape_new(NULL),
+              .temperature = o->temperature, .rng = cg_rng_seed(o->seed)};
+  if (!w.tape) return demo_fail(DEMO_FAILED, "out of memory");
+  cg_tape_set_recording(w.tape, false);
+  w.begin = cg_tape_mark(w.tape);
+  int status = DEMO_OK;
+  if (!read_prompt(&w, prompt) || !write_text(&w, o->length))
+    status = demo_fail_cg(cg_tape_error(w.tape), "cannot write");
+  putchar('\n');
+  cg_tape_free(w.tape);
+  return status;
+}
+
+int char_sample(const char_options *o) {
+  char_model model;
+  const char *prompt = o->prompt ? o->prompt : "";
+  int status = char_model_load(&model, o->model);
+  if (status) return status;
+  status = check_prompt(&model.vocabulary, prompt);
+  if (!status) status = write_sample(&model, o, prompt);
+  char_model_free(&model);
+  return status;
+}

@@ -1,0 +1,313 @@
+/* char_train.c - char_rnn train: truncated backpropagation through time over
+ * contiguous windows of a text. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "baselines.h"
+#include "char_model.h"
+#include "char_rnn.h"
+#include "char_save.h"
+#include "demo.h"
+#include "progress.h"
+#include "text_stream.h"
+#include "train_log.h"
+
+enum { LOG_EVERY = 10, WARM = 10 };
+
+/* All that lives while it trains. */
+typedef struct trainer {
+  const char_options *o;
+  text_data data;
+  baselines baselines;
+  text_stream stream;
+  char_model model;
+  cg_optimizer *optimizer;
+  cg_tape *tape;
+  cg_mark begin;    /* the tape's beginning */
+  cg_tensor *state; /* carried from window to window; NULL: zeros */
+  progress progress;
+  train_log log;
+  double started;            /* seconds_now() */
+  int64_t iteration;         /* updates so far */
+  double fraction;           /* of the work done */
+  double loss, norm;         /* of the last window */
+  double loss_sum;           /* over the windows since the last row of the log */
+  int64_t windows;           /* how many those are */
+  int64_t validations;       /* so far */
+  int64_t measured;          /* iteration of the last of them */
+  double val_loss;           /* its loss */
+  double best;               /* the lowest, of the model that is kept */
+  int64_t best_iteration;
+  cg_tape_stats warm;        /* the tape after iteration 10 */
+} trainer;
+
+/* ---- Ctrl-C ---- */
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int number) {
+  (void)number;
+  stopped = 1;
+}
+
+/* The first signal asks for an end; the next one has its usual effect. */
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+
+/* ---- one update ---- */
+
+static int fail_tape(const trainer *t) {
+  return demo_fail_cg(cg_tape_error(t->tape), "iteration %lld",
+                      (long long)t->iteration + 1);
+}
+
+/* A loss or gradient that is no number: there is nothing to go on with. */
+static int fail_number(const trainer *t) {
+  char kept[512] = "";
+  if (t->o->save && t->best_iteration)
+    snprintf(kept, sizeof kept, "; %s keeps the model of iteration %lld",
+             t->o->save, (long long)t->best_iteration);
+  return demo_fail(DEMO_FAILED,
+                   "the loss or its gradient is not finite in iteration %lld: "
+                   "try a smaller --lr or --clip%s",
+                   (long long)t->iteration + 1, kept);
+}
+
+/* Loss and gradients of the next window; advances the state. */
+static int walk_window(trainer *t) {
+  int64_t T = t->o->steps, B = t->o->batch;
+  if (text_stream_next(&t->stream)) t->state = NULL;
+  cg_tensor *logits = char_model_forward(t->tape, &t->model, t->stream.in, T, B,
+                                         &t->state);
+  cg_tensor *y = cg_input(t->tape, CG_I64, CG_DIMS(T, B), t->stream.next);
+  cg_tensor *loss = cg_cross_entropy_loss(t->tape, logits, y, CG_REDUCE_MEAN,
+                                          CG_REDUCE_MEAN);
+  cg_params_zero_grad(t->model.params);
+  if (cg_backward(t->tape, loss)) return fail_tape(t);
+  t->loss = cg_tensor_item(loss);
+  if (cg_tape_rewind_keep(t->tape, t->begin, &t->state, 1)) return fail_tape(t);
+  return DEMO_OK;
+}
+
+static int clip(trainer *t) {
+  cg_error err = {0};
+  cg_params *params = t->model.params;
+  cg_status status =
+      t->o->clip > 0 ? cg_clip_grad_norm(params, t->o->clip, &t->norm, &err)
+                     : cg_grad_norm(params, &t->norm, &err);
+  if (status == CG_ERR_NONFINITE || !isfinite(t->loss)) return fail_number(t);
+  return status ? demo_fail_cg(&err, "clipping") : DEMO_OK;
+}
+
+static int update(trainer *t) {
+  cg_error err = {0};
+  int status = walk_window(t);
+  if (!status) status = clip(t);
+  if (status) return status;
+  double lr = 0.5 * t->o->lr * (1 + cos(M_PI * t->fraction));
+  if (cg_optimizer_set_lr(t->optimizer, lr) ||
+      cg_optimizer_step(t->optimizer, &err))
+    return demo_fail_cg(&err, "iteration %lld", (long long)t->iteration + 1);
+  t->iteration++;
+  t->loss_sum += t->loss;
+  t->windows++;
+  if (t->iteration == WARM) t->warm = cg_tape_get_stats(t->tape);
+  return DEMO_OK;
+}
+
+/* ---- what is seen and kept ---- */
+
+static double elapsed(const trainer *t) { return seconds_now() - t->started; }
+
+static double speed(const trainer *t, double seconds) {
+  return (double)(t->iteration * t->o->batch * t->o->steps) / seconds;
+}
+
+/* A row of the log, with the mean loss since the last one. */
+static void write_row(trainer *t, double val_loss) {
+  double seconds = elapsed(t);
+  train_log_row(&t->log,
+                &(train_row){.iteration = t->iteration, .seconds = seconds,
+                             .train_loss = t->windows
+                                               ? t->loss_sum / (double)t->windows
+                                               : NAN,
+                             .val_loss = val_loss,
+                             .chars_per_s = speed(t, seconds),
+                             .grad_norm = t->norm});
+  t->loss_sum = 0;
+  t->windows = 0;
+}
+
+static void show(trainer *t) {
+  double now = seconds_now(), seconds = now - t->started;
+  if (!progress_due(&t->progress, t->fraction, now)) return;
+  double left = t->o->iterations
+                    ? seconds / fmax(t->fraction, 1e-9) * (1 - t->fraction)
+                    : t->o->seconds - seconds;
+  progress_show(&t->progress,
+                &(progress_state){.fraction = t->fraction, .elapsed = seconds,
+                                  .left = fmax(left, 0),
+                                  .iteration = t->iteration, .loss = t->loss,
+                                  .chars_per_s = speed(t, seconds)},
+                now);
+}
+
+/* Measures the validation loss, and keeps the model if it is the best yet. */
+static int validate(trainer *t) {
+  int status = char_model_measure(t->tape, &t->model, &t->data.validation,
+                                  t->o->batch, t->o->steps, &t->val_loss);
+  if (status) return status;
+  if (!isfinite(t->val_loss)) return fail_number(t);
+  t->measured = t->iteration;
+  bool best = t->val_loss < t->best;
+  if (best && t->o->save) status = char_save(&t->model, t->o->save);
+  if (best) {
+    t->best = t->val_loss;
+    t->best_iteration = t->iteration;
+  }
+  write_row(t, t->val_loss);
+  progress_say(&t->progress,
+               "validation after %lld iterations, %.1f s: loss %.4f, "
+               "%.4f bits/char",
+               (long long)t->iteration, elapsed(t), t->val_loss,
+               t->val_loss / M_LN2);
+  return status;
+}
+
+/* ---- the loop ---- */
+
+static double fraction_done(const trainer *t) {
+  if (t->o->iterations)
+    return (double)t->iteration / (double)t->o->iterations;
+  return fmin(elapsed(t) / t->o->seconds, 1);
+}
+
+static int run(trainer *t) {
+  int status = DEMO_OK;
+  catch_signals();
+  t->progress = progress_begin();
+  t->started = seconds_now();
+  while (!status && !stopped && t->fraction < 1) {
+    status = update(t);
+    t->fraction = fraction_done(t);
+    if (status || t->fraction >= 1) break;
+    show(t);
+    int64_t due = (int64_t)(t->fraction * (double)t->o->validations);
+    if (due > t->validations) {
+      t->validations = due;
+      status = validate(t);
+    } else if (t->windows >= LOG_EVERY) {
+      write_row(t, NAN);
+    }
+  }
+  if (stopped) progress_say(&t->progress, "stopped by a signal");
+  if (!status && t->measured < t->iteration) status = validate(t);
+  return status;
+}
+
+static void report(const trainer *t) {
+  cg_tape_stats stats = cg_tape_get_stats(t->tape);
+  double seconds = elapsed(t);
+  printf("trained %lld iterations in %.1f s\n", (long long)t->iteration,
+         seconds);
+  if (t->iteration >= WARM)
+    printf("the tape holds %zu bytes (iteration %d: %zu bytes); "
+           "%zu system allocations since then\n",
+           stats.bytes_held, WARM, t->warm.bytes_held,
+           stats.system_allocs - t->warm.system_allocs);
+  baselines_print(&t->baselines, t->val_loss);
+  if (t->o->save)
+    printf("saved %s: the model after %lld iterations, validation loss %.4f\n",
+           t->o->save, (long long)t->best_iteration, t->best);
+}
+
+/* ---- before the loop ---- */
+
+static int check_lengths(const trainer *t) {
+  size_t needed = text_stream_needs(t->o->batch, t->o->steps);
+  if (t->data.train.count < needed)
+    return demo_fail(DEMO_USAGE,
+                     "the text has %zu bytes for training, but a window of %lld "
+                     "streams and %lld steps needs %zu: give more text, or a "
+                     "smaller --batch or --steps",
+                     t->data.train.count, (long long)t->o->batch,
+                     (long long)t->o->steps, needed);
+  if (t->data.validation.count < 2)
+    return demo_fail(DEMO_USAGE,
+                     "the text has %zu byte for validation, but 2 are needed: "
+                     "give more text, or a larger --val-fraction",
+                     t->data.validation.count);
+  return DEMO_OK;
+}
+
+static int make_optimizer(trainer *t) {
+  cg_error err = {0};
+  cg_params *params = t->model.params;
+  double lr = t->o->lr;
+  t->optimizer =
+      t->o->sgd
+          ? cg_sgd_new(params, &(cg_sgd_config){.lr = lr, .momentum = 0.9}, &err)
+          : cg_adam_new(params, &(cg_adam_config){.lr = lr}, &err);
+  return t->optimizer ? DEMO_OK : demo_fail_cg(&err, "the optimizer");
+}
+
+static int make_model(trainer *t) {
+  cg_rng rng = cg_rng_seed(t->o->seed);
+  t->model.vocabulary = t->data.vocabulary;
+  t->model.hidden = t->o->hidden;
+  t->model.layers = (int)t->o->layers;
+  int status = char_model_build(&t->model, &rng);
+  if (!status && t->o->save) status = char_save_try(&t->model, t->o->save);
+  return status ? status : make_optimizer(t);
+}
+
+static int prepare(trainer *t) {
+  const char_options *o = t->o;
+  int status = text_data_load(&t->data, o->files, o->n_files, o->val_fraction);
+  if (!status) status = check_lengths(t);
+  if (!status) status = make_model(t);
+  if (!status) status = train_log_open(&t->log, o->log);
+  if (status) return status;
+  t->tape = cg_tape_new(NULL);
+  if (!t->tape || !baselines_measure(&t->baselines, &t->data) ||
+      !text_stream_init(&t->stream, &t->data.train, o->batch, o->steps,
+                        ~o->seed))
+    return demo_fail(DEMO_FAILED, "out of memory");
+  t->begin = cg_tape_mark(t->tape);
+  printf("%zu bytes to train on, %zu to validate on, %d different\n",
+         t->data.train.count, t->data.validation.count,
+         t->data.vocabulary.size);
+  printf("rnn, %lld layer(s) of %lld, %lld parameters; %s\n",
+         (long long)o->layers, (long long)o->hidden,
+         (long long)cg_params_numel(t->model.params), o->sgd ? "SGD" : "Adam");
+  fflush(stdout);
+  return DEMO_OK;
+}
+
+static void clean_up(trainer *t) {
+  text_stream_free(&t->stream);
+  cg_optimizer_free(t->optimizer);
+  cg_tape_free(t->tape);
+  char_model_free(&t->model);
+  text_data_free(&t->data);
+}
+
+int char_train(const char_options *o) {
+  trainer t = {.o = o, .best = INFINITY, .val_loss = NAN};
+  int status = prepare(&t);
+  if (!status) status = run(&t);
+  if (!status) report(&t);
+  int logged = train_log_close(&t.log);
+  if (!status) {
+    train_log_draw(o->log, t.baselines.entropy[2]);
+    status = logged;
+  }
+  clean_up(&t);
+  return status;
+}

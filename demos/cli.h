@@ -1,0 +1,41 @@
+/* cli.h - what the programs share: one-line errors and option values.
+ *
+ * Each function that can fail prints one line, "<program>: <message>", on
+ * stderr and returns false; the program then ends with CLI_BAD.
+ */
+#ifndef CHRONOGRAD_DEMOS_CLI_H
+#define CHRONOGRAD_DEMOS_CLI_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Exit statuses. */
+enum { CLI_OK = 0, CLI_NO = 1, CLI_BAD = 2 };
+
+/* The program's name, defined by the file that has its main. */
+extern const char *const cli_program;
+
+/* Prints the line and returns false. Control characters become '?', so that it
+ * stays one line whatever a file name or a file holds. */
+bool cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Option values: `option` is the name for messages ("--steps"). */
+bool cli_int64(const char *option, const char *text, int64_t lo, int64_t hi,
+               int64_t *value);
+bool cli_uint64(const char *option, const char *text, uint64_t *value);
+/* Finite, and lo <= value <= hi. */
+bool cli_double(const char *option, const char *text, double lo, double hi,
+                double *value);
+/* One of `count` words; *value becomes its index. */
+bool cli_choice(const char *option, const char *text, const char *const *words,
+                int count, int *value);
+
+/* Explains what getopt_long refused: call it for '?' and ':', with opterr 0, a
+ * `:` in front of the short options and long options' `val` above 255. */
+bool cli_refused(int result, char *const *argv, const struct option *options);
+
+/* Flushes and closes stdout; what was printed must have arrived. */
+bool cli_close_stdout(void);
+
+#endif

@@ -1,0 +1,73 @@
+/* train_curve.c - the picture of a learning curve, through gnuplot. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "train_log.h"
+
+/* "curve.tsv" becomes "curve.svg"; any other name gets ".svg" added. */
+static char *picture_path(const char *log) {
+  size_t length = strlen(log);
+  char *path = malloc(length + 5);
+  if (!path) return NULL;
+  memcpy(path, log, length + 1);
+  if (length > 4 && strcmp(path + length - 4, ".tsv") == 0) length -= 4;
+  memcpy(path + length, ".svg", 5);
+  return path;
+}
+
+/* A string of gnuplot's: in single quotes, which are doubled within. */
+static void put_string(FILE *to, const char *name, const char *value) {
+  fprintf(to, "%s = '", name);
+  for (; *value; value++) fputs(*value == '\'' ? "''" : (char[]){*value, 0}, to);
+  fputs("'\n", to);
+}
+
+static void put_script(FILE *to, const char *log, const char *picture,
+                       double baseline) {
+  put_string(to, "log", log);
+  put_string(to, "picture", picture);
+  fprintf(to, "baseline = %.6f\n", baseline / M_LN2);
+  fputs("set terminal svg size 800,500 background rgb 'white'\n"
+        "set output picture\n"
+        "set datafile separator tab\n"
+        "set datafile missing 'nan'\n"
+        "set title 'char\\_rnn: what a character costs'\n"
+        "set xlabel 'seconds of training'\n"
+        "set ylabel 'bits per character'\n"
+        "set grid\n"
+        "set key top right\n"
+        "plot log every ::1 using 2:4 with lines title 'training', "
+        "log every ::1 using 2:(valid(6) ? $6 : 1/0) with linespoints "
+        "linewidth 2 pointtype 7 title 'validation', "
+        "baseline with lines dashtype 2 title 'trigram baseline'\n",
+        to);
+}
+
+static int is_installed(void) {
+  return system("command -v gnuplot >/dev/null 2>&1") == 0;
+}
+
+void train_log_draw(const char *log, double baseline) {
+  if (!log) return;
+  struct stat info;
+  if (stat(log, &info) || !S_ISREG(info.st_mode)) return;
+  if (!is_installed()) {
+    puts("no picture of the learning curve: gnuplot is not installed");
+    return;
+  }
+  char *picture = picture_path(log);
+  fflush(stdout);
+  void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* gnuplot may give up */
+  FILE *to = picture ? popen("gnuplot 2>/dev/null", "w") : NULL;
+  if (to) put_script(to, log, picture, baseline);
+  if (to && pclose(to) == 0)
+    printf("learning curve drawn in %s\n", picture);
+  else
+    puts("no picture of the learning curve: gnuplot failed");
+  signal(SIGPIPE, before);
+  free(picture);
+}

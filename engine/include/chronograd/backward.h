@@ -1,0 +1,60 @@
+/* backward.h - the topological sort and the reverse walk.
+ *
+ * Given a root L, the walk sorts what L depends on topologically, starts from
+ * dL/dL = 1 and visits each node once, in reverse order, when its gradient is
+ * complete: the sum over all its uses. Each visit applies the op's derivative
+ * rule. Nothing recurses, so depth is bounded by memory only.
+ */
+#ifndef CHRONOGRAD_BACKWARD_H
+#define CHRONOGRAD_BACKWARD_H
+
+#include <chronograd/tape.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Adds dL/dw to the gradient of every leaf w that requires one and that L =
+ * `root` (a float tensor with one element) depends on. Gradients accumulate:
+ * zero them with cg_leaf_zero_grad. On an error, the leaves' gradients may hold
+ * a part of the sum. */
+CG_API cg_status cg_backward(cg_tape *tape, cg_tensor *root);
+
+/* The same for several roots of any shape: adds the gradients of
+ * sum_k <seeds[k], roots[k]>. A NULL seed stands for ones and needs a root with
+ * one element; `seeds` itself may be NULL. */
+CG_API cg_status cg_backward_from(cg_tape *tape, cg_tensor *const *roots,
+                                  cg_tensor *const *seeds, int count);
+
+/* Options of cg_grad, combined with |. */
+enum {
+  CG_CREATE_GRAPH = 1, /* record the walk, so the gradients can be derived */
+  CG_ALLOW_UNUSED = 2  /* NULL for inputs that no output depends on, instead of
+                          an error */
+};
+
+/* grads[j] = sum_i <grad_outputs[i], d outputs[i] / d inputs[j]>, without
+ * touching any leaf's gradient. inputs are leaves or tensors of this tape; only
+ * what lies between inputs and outputs is visited. grad_outputs as `seeds`
+ * above. The results belong to the tape. */
+CG_API cg_status cg_grad(cg_tape *tape, cg_tensor *const *outputs,
+                         int n_outputs, cg_tensor *const *grad_outputs,
+                         cg_tensor *const *inputs, int n_inputs,
+                         cg_tensor **grads, int options);
+
+/* Asks for the gradient of a tensor of the tape to be kept by cg_backward:
+ * cg_tensor_grad(x) then has it. It accumulates like a leaf's. */
+CG_API cg_status cg_retain_grad(cg_tape *tape, cg_tensor *x);
+
+/* The order in which the walk from `root` goes, backwards: writes to *order the
+ * tensors that need a gradient and that root depends on, operands before
+ * results, root last, and their number to *count. Leaves are not among them.
+ * *order belongs to the tape and is valid until its next backward walk or
+ * sort. */
+CG_API cg_status cg_tape_toposort(cg_tape *tape, cg_tensor *root,
+                                  cg_tensor *const **order, size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,137 @@
+/* tape.h - the tape: records every op, owns every result.
+ *
+ * A tape is an arena plus the list of what was recorded on it, in order. One
+ * thread uses a tape at a time; two threads with a tape each never meet, also
+ * when they read the same leaves.
+ *
+ * Errors stick: the first op that fails stores its error on the tape and
+ * returns NULL; every later op returns NULL and keeps that first error. So
+ *
+ *     cg_tensor *y = cg_tanh(tape, cg_linear(tape, x, W, b));
+ *     if (cg_tape_status(tape)) puts(cg_tape_error(tape)->message);
+ *
+ * needs one check, before the result is used. Rewinding clears the error.
+ */
+#ifndef CHRONOGRAD_TAPE_H
+#define CHRONOGRAD_TAPE_H
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <chronograd/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cg_tape cg_tape;
+
+/* ---- life ---- */
+
+typedef struct cg_tape_options {
+  const cg_allocator *allocator; /* NULL: the C library's heap */
+  size_t byte_limit;             /* ceiling of bytes held; 0: none */
+} cg_tape_options;
+
+/* An empty tape, recording. NULL only when out of memory. `options` may be
+ * NULL. */
+CG_API cg_tape *cg_tape_new(const cg_tape_options *options);
+/* Frees the tape and every tensor on it; leaves stay. NULL is fine. */
+CG_API void cg_tape_free(cg_tape *tape);
+
+/* A position on the tape. */
+typedef struct cg_mark {
+  uint64_t opaque[12];
+} cg_mark;
+
+/* Remembers the current end of the tape. */
+CG_API cg_mark cg_tape_mark(const cg_tape *tape);
+/* Drops everything recorded after `mark`, including scopes opened since, and
+ * clears the error. Costs the same however much is dropped; the memory is kept
+ * for what comes next. Using a dropped tensor afterwards is an error (STALE).
+ * A mark that was itself dropped is refused (STATE). */
+CG_API cg_status cg_tape_rewind(cg_tape *tape, cg_mark mark);
+/* Rewinds to `mark`, but carries the values of `count` tensors over: each
+ * tensors[i] is replaced by a constant with the same value, recorded after the
+ * mark, with no history. This is how state passes from one window of truncated
+ * BPTT to the next without the tape growing. On an error the tape is rewound,
+ * the error is on it, and all tensors[i] are NULL. */
+CG_API cg_status cg_tape_rewind_keep(cg_tape *tape, cg_mark mark,
+                                     cg_tensor **tensors, int count);
+/* Drops everything, clears the error, and starts recording again. */
+CG_API void cg_tape_reset(cg_tape *tape);
+
+/* ---- errors ---- */
+
+/* CG_OK, or the code of the first failure since the last rewind. A NULL tape
+ * answers CG_ERR_ARG. */
+CG_API cg_status cg_tape_status(const cg_tape *tape);
+/* The first failure; its status is CG_OK if there was none. Owned by the
+ * tape; never NULL. */
+CG_API const cg_error *cg_tape_error(const cg_tape *tape);
+CG_API void cg_tape_clear_error(cg_tape *tape);
+/* For those who write ops or layers of their own: stores a failure of `op`
+ * (unless one is there already) with the current scope, and returns NULL. */
+CG_API cg_tensor *cg_tape_fail(cg_tape *tape, cg_status status, const char *op,
+                               const char *fmt, ...) CG_PRINTF(4, 5);
+
+/* ---- recording ---- */
+
+/* Switches recording on or off and returns what it was. While it is off, ops
+ * compute values only: results need no gradient and keep no history. */
+CG_API bool cg_tape_set_recording(cg_tape *tape, bool on);
+CG_API bool cg_tape_recording(const cg_tape *tape);
+
+/* ---- scopes: names for parts of the graph ---- */
+
+/* Opens a scope inside the current one. Scopes name ops in errors, drawings
+ * and profiles. The name is copied (at most 63 bytes). */
+CG_API cg_status cg_scope_push(cg_tape *tape, const char *name);
+/* Opens the scope "name=index", such as "t=3", cheaply. */
+CG_API cg_status cg_scope_push_index(cg_tape *tape, const char *name,
+                                     int64_t index);
+/* Closes the innermost scope; STATE if none is open. */
+CG_API cg_status cg_scope_pop(cg_tape *tape);
+/* Writes the path of a tensor's scope ("rnn/t=3", "" at top level); returns
+ * buf. */
+CG_API const char *cg_scope_path(const cg_tape *tape, const cg_tensor *x,
+                                 char *buf, size_t size);
+
+/* ---- constants on the tape ---- */
+
+/* A copy of `data` (row-major; NULL for zeros), owned by the tape. */
+CG_API cg_tensor *cg_input(cg_tape *tape, cg_dtype dtype, int rank,
+                           const int64_t *shape, const void *data);
+/* The caller's row-major memory, not copied: it must stay unchanged until the
+ * tape is rewound past this point. */
+CG_API cg_tensor *cg_borrow(cg_tape *tape, cg_dtype dtype, int rank,
+                            const int64_t *shape, const void *data);
+/* Every element `value` (rounded to the element type). */
+CG_API cg_tensor *cg_full(cg_tape *tape, cg_dtype dtype, int rank,
+                          const int64_t *shape, double value);
+/* A rank-0 constant. */
+CG_API cg_tensor *cg_scalar(cg_tape *tape, cg_dtype dtype, double value);
+
+/* ---- memory ---- */
+
+/* For those who write layers: `bytes` of uninitialised memory that lives until
+ * the tape is rewound past this point, such as a list of operands. NULL after
+ * an error. */
+CG_API void *cg_tape_alloc(cg_tape *tape, size_t bytes);
+
+/* ---- figures ---- */
+
+typedef struct cg_tape_stats {
+  size_t nodes;         /* recorded ops and constants alive */
+  size_t bytes_used;    /* bytes of them */
+  size_t bytes_held;    /* bytes obtained from the allocator and not returned */
+  size_t bytes_peak;    /* largest bytes_held so far */
+  size_t system_allocs; /* calls of the allocator so far */
+} cg_tape_stats;
+
+CG_API cg_tape_stats cg_tape_get_stats(const cg_tape *tape);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

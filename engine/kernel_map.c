@@ -1,0 +1,170 @@
+/* kernel_map.c - elementwise functions: one expression per function, from which
+ * the row loops of both float types are made.
+ *
+ * In an expression A and B are the elements, C the number, all of type T;
+ * FN(tanh) is the C library's function for T.
+ *
+ * An element's result never depends on its position: functions of the vector
+ * maths library always run on whole blocks, the last one padded, so that the
+ * same function computes every element.
+ */
+#include "kernel.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "nd.h"
+
+/* ---- vector maths ---- */
+
+#ifdef CG_HAVE_LIBMVEC
+#define CG_VECTOR __attribute__((simd("notinbranch")))
+CG_VECTOR float expf(float);
+CG_VECTOR double exp(double);
+CG_VECTOR float logf(float);
+CG_VECTOR double log(double);
+CG_VECTOR float tanhf(float);
+CG_VECTOR double tanh(double);
+CG_VECTOR float powf(float, float);
+CG_VECTOR double pow(double, double);
+#endif
+
+/* ---- row loops ---- */
+
+/* Functions that the processor computes exactly rounded. */
+#define ROW(name, T, EXPR)                                                   \
+  CG_CLONES static void name(int64_t n, void *yy, const void *aa,            \
+                             int64_t sa, const void *bb, int64_t sb,         \
+                             double cc) {                                    \
+    T *restrict y = yy;                                                      \
+    const T *a = aa, *b = bb, C = (T)cc;                                     \
+    (void)C;                                                                 \
+    if (sa == 1 && sb == 1) {                                                \
+      for (int64_t i = 0; i < n; i++) {                                      \
+        const T A = a[i], B = b[i];                                          \
+        (void)B;                                                             \
+        y[i] = (EXPR);                                                       \
+      }                                                                      \
+    } else if (sa == 1 && sb == 0) {                                         \
+      const T B = b ? *b : (T)0;                                             \
+      (void)B;                                                               \
+      for (int64_t i = 0; i < n; i++) {                                      \
+        const T A = a[i];                                                    \
+        y[i] = (EXPR);                                                       \
+      }                                                                      \
+    } else if (sa == 0 && sb == 1) {                                         \
+      const T A = *a;                                                        \
+      for (int64_t i = 0; i < n; i++) {                                      \
+        const T B = b[i];                                                    \
+        (void)B;                                                             \
+        y[i] = (EXPR);                                                       \
+      }                                                                      \
+    } else {                                                                 \
+      for (int64_t i = 0; i < n; i++) {                                      \
+        const T A = a[i * sa], B = b ? b[i * sb] : (T)0;                     \
+        (void)B;                                                             \
+        y[i] = (EXPR);                                                       \
+      }                                                                      \
+    }                                                                        \
+  }
+
+/* Functions of the vector maths library, in blocks of LANES elements. The loop
+ * over one block is the one to vectorise: were it unrolled, the compiler would
+ * vectorise the loop over blocks, and call the scalar function in a remainder
+ * of it. */
+enum { LANES = 16 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#define CG_INNER_LOOP _Pragma("GCC unroll 1")
+#else
+#define CG_INNER_LOOP
+#endif
+
+#define BLOCK_ROW(name, T, EXPR)                                             \
+  CG_CLONES static void name##_blocks(int64_t blocks, T *restrict y,         \
+                                      const T *restrict a,                   \
+                                      const T *restrict b, T C) {            \
+    (void)C;                                                                 \
+    for (int64_t k = 0; k < blocks * LANES; k += LANES)                      \
+      CG_INNER_LOOP for (int i = 0; i < LANES; i++) {                        \
+        const T A = a[k + i], B = b[k + i];                                  \
+        (void)B;                                                             \
+        y[k + i] = (EXPR);                                                   \
+      }                                                                      \
+  }                                                                          \
+  static void name(int64_t n, void *yy, const void *aa, int64_t sa,          \
+                   const void *bb, int64_t sb, double cc) {                  \
+    T *y = yy, out[LANES], left[LANES], right[LANES];                        \
+    const T *a = aa, *b = bb ? bb : aa;                                      \
+    int64_t done = 0;                                                        \
+    if (!bb) sb = sa;                                                        \
+    if (sa == 1 && sb == 1) {                                                \
+      done = n / LANES * LANES;                                              \
+      if (done) name##_blocks(n / LANES, y, a, b, (T)cc);                    \
+    }                                                                        \
+    for (; done < n; done += LANES) {                                        \
+      int64_t m = n - done < LANES ? n - done : LANES;                       \
+      for (int64_t i = 0; i < LANES; i++) {                                  \
+        int64_t j = done + (i < m ? i : 0);                                  \
+        left[i] = a[j * sa];                                                 \
+        right[i] = b[j * sb];                                                \
+      }                                                                      \
+      name##_blocks(1, out, left, right, (T)cc);                             \
+      memcpy(y + done, out, (size_t)m * sizeof(T));                          \
+    }                                                                        \
+  }
+
+#define FN_f32(f) f##f
+#define FN_f64(f) f
+
+#define MAP(name, EXPR)                                                      \
+  ROW(name##_f32, float, EXPR)                                               \
+  ROW(name##_f64, double, EXPR)                                              \
+  const kernel_map kernel_##name = {name##_f32, name##_f64};
+
+#define MAP_FN(name, EXPR32, EXPR64)                                         \
+  BLOCK_ROW(name##_f32, float, EXPR32)                                       \
+  BLOCK_ROW(name##_f64, double, EXPR64)                                      \
+  const kernel_map kernel_##name = {name##_f32, name##_f64};
+
+/* ---- the functions ---- */
+
+MAP(add, A + B)
+MAP(sub, A - B)
+MAP(mul, A *B)
+MAP(div, A / B)
+MAP(add_scalar, A + C)
+MAP(mul_scalar, A *C)
+MAP(neg, -A)
+MAP(square, A *A)
+MAP(relu, A > 0 ? A : (A != A ? A : 0)) /* NaN stays NaN */
+MAP(tanh_grad, A *(1 - B * B))
+MAP(sigmoid_grad, A *B *(1 - B))
+MAP(relu_grad, B > 0 ? A : 0)
+
+MAP_FN(sqrt, sqrtf(A), sqrt(A))
+MAP_FN(exp, expf(A), exp(A))
+MAP_FN(log, logf(A), log(A))
+MAP_FN(tanh, tanhf(A), tanh(A))
+MAP_FN(sigmoid, 1 / (1 + expf(-A)), 1 / (1 + exp(-A)))
+MAP_FN(pow, powf(A, B), pow(A, B))
+MAP_FN(pow_scalar, powf(A, C), pow(A, C))
+MAP_FN(pow_da, B == 0 ? 0 : B * powf(A, B - 1), B == 0 ? 0 : B * pow(A, B - 1))
+MAP_FN(pow_db, A == 0 && B >= 0 ? 0 : powf(A, B) * logf(A),
+       A == 0 && B >= 0 ? 0 : pow(A, B) * log(A))
+
+/* ---- whole arrays ---- */
+
+void kernel_map_run(const kernel_map *f, cg_dtype dtype, int rank,
+                    const int64_t *shape, void *y, const void *a,
+                    const int64_t *a_strides, const void *b,
+                    const int64_t *b_strides, double c) {
+  kernel_row row = dtype == CG_F32 ? f->f32 : f->f64;
+  nd it;
+  void *data[ND_ARRAYS] = {y, (void *)(uintptr_t)a, (void *)(uintptr_t)b};
+  const int64_t *strides[ND_ARRAYS] = {NULL, a_strides, b_strides};
+  if (!nd_begin(&it, rank, shape, cg_dtype_size(dtype), data, strides)) return;
+  do row(it.n, it.at[0], it.at[1], it.step[1], it.at[2],
+         it.at[2] ? it.step[2] : 0, c);
+  while (nd_next(&it));
+}

@@ -1,0 +1,31 @@
+/* op_impl.h - the descriptors, and what family files share. */
+#ifndef CG_ENGINE_OP_IMPL_H
+#define CG_ENGINE_OP_IMPL_H
+
+#include <chronograd/op.h>
+#include <chronograd/ops.h>
+
+#include "op_list.h"
+#include "tensor_impl.h"
+
+#define CG_OP_DECLARE(name) extern const cg_op cg_op_##name;
+CG_OP_LIST(CG_OP_DECLARE)
+#undef CG_OP_DECLARE
+
+/* The `cases, n_cases` members of a descriptor. */
+#define CG_CASES(array) \
+  .cases = (array), .n_cases = (int)(sizeof(array) / sizeof *(array))
+
+/* One operand without attributes. */
+static inline cg_tensor *record1(cg_tape *tape, const cg_op *op, cg_tensor *x) {
+  return cg_record(tape, op, &x, 1, NULL);
+}
+
+/* Two operands without attributes. */
+static inline cg_tensor *record2(cg_tape *tape, const cg_op *op, cg_tensor *a,
+                                 cg_tensor *b) {
+  cg_tensor *in[] = {a, b};
+  return cg_record(tape, op, in, 2, NULL);
+}
+
+#endif

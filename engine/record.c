@@ -1,0 +1,222 @@
+/* record.c - applying an op: resolve operands, infer, allocate, compute, and
+ * append the result to the tape. */
+#include <string.h>
+
+#include "kernel.h"
+#include "tape_impl.h"
+
+enum { FEW = 8 };
+
+/* ---- helpers that descriptors use ---- */
+
+cg_status cg_call_fail(const cg_call *call, cg_status status, const char *fmt,
+                       ...) {
+  va_list args;
+  va_start(args, fmt);
+  tape_vfail(call->tape, status, call->op->name, fmt, args);
+  va_end(args);
+  return status;
+}
+
+void cg_spec_set(cg_spec *spec, cg_dtype dtype, int rank,
+                 const int64_t *shape) {
+  spec->dtype = dtype;
+  spec->rank = rank;
+  spec->is_view = false;
+  for (int i = 0; i < rank; i++) spec->shape[i] = shape[i];
+}
+
+void cg_spec_like(cg_spec *spec, const cg_tensor *x) {
+  cg_spec_set(spec, x->dtype, x->rank, t_shape(x));
+}
+
+cg_status cg_call_want_float(const cg_call *call, int i) {
+  if (dtype_is_float(call->in[i]->dtype)) return CG_OK;
+  return cg_call_fail(call, CG_ERR_DTYPE,
+                      "operand %d (%s) has type %s; f32 or f64 is needed", i,
+                      t_label(call->in[i]), cg_dtype_name(call->in[i]->dtype));
+}
+
+/* Says that the operands' shapes do not broadcast: "[2, 3] and [4]". */
+static cg_status fail_broadcast(const cg_call *call) {
+  char text[256] = "";
+  size_t at = 0;
+  for (int i = 0; i < call->n_in && at < sizeof text; i++) {
+    char shape[96];
+    const cg_tensor *x = call->in[i];
+    at += (size_t)snprintf(text + at, sizeof text - at, "%s%s",
+                           i ? " and " : "",
+                           cg_tensor_shape_text(x, shape, sizeof shape));
+  }
+  return cg_call_fail(call, CG_ERR_SHAPE, "shapes %s do not broadcast", text);
+}
+
+cg_status cg_spec_broadcast(const cg_call *call, cg_spec *spec) {
+  cg_tensor *const *in = call->in;
+  cg_status status = cg_call_want_float(call, 0);
+  if (status) return status;
+  cg_spec_like(spec, in[0]);
+  for (int i = 1; i < call->n_in; i++) {
+    if (in[i]->dtype != in[0]->dtype)
+      return cg_call_fail(call, CG_ERR_DTYPE,
+                          "operands have types %s and %s; use cg_cast",
+                          cg_dtype_name(in[0]->dtype),
+                          cg_dtype_name(in[i]->dtype));
+    if (t_same_shape(in[i], in[0])) continue;
+    if (!shape_broadcast(&spec->rank, spec->shape, in[i]->rank,
+                         t_shape(in[i])))
+      return fail_broadcast(call);
+  }
+  return CG_OK;
+}
+
+void *cg_call_scratch(const cg_call *call, size_t bytes) {
+  return tape_scratch(call->tape, bytes, call->op->name);
+}
+
+void *cg_out_data(cg_tensor *out) { return out->data; }
+
+/* ---- recording ---- */
+
+/* Is everything there that the op needs? */
+static bool complete(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
+                     int n_in, const void *attr) {
+  if (!op || !op->name || !op->infer || (n_in > 0 && !in) ||
+      (op->attr_size && !attr))
+    return cg_tape_fail(tape, CG_ERR_ARG, op && op->name ? op->name : "record",
+                        "the op, its operands or attributes are missing");
+  if (n_in >= op->min_in && (op->max_in < 0 || n_in <= op->max_in)) return true;
+  cg_tape_fail(tape, CG_ERR_ARG, op->name, "%d operands given; %s%d are needed",
+               n_in, op->max_in == op->min_in ? "" : "at least ", op->min_in);
+  return false;
+}
+
+/* Appends the finished result to the tape's history. */
+static void link_result(cg_tape *tape, const cg_call *call, cg_tensor *y) {
+  if (tape->mode != MODE_RECORD) {
+    if (!(y->flags & T_VIEW)) y->n_in = 0;
+    return;
+  }
+  y->flags |= T_HISTORY;
+  y->prev = tape->last;
+  tape->last = y;
+  if (!call->op->vjp || !dtype_is_float(y->dtype)) return;
+  for (int i = 0; i < call->n_in; i++)
+    if (call->in[i]->flags & T_GRAD) {
+      y->flags |= T_GRAD;
+      return;
+    }
+}
+
+/* One application to operands that are on the tape. */
+static cg_tensor *apply(const cg_call *call) {
+  cg_tape *tape = call->tape;
+  cg_spec spec;
+  cg_status status = call->op->infer(call, &spec);
+  if (status) return cg_tape_fail(tape, status, call->op->name, NULL);
+  cg_tensor *y = tape_new_tensor(tape, call->op, &spec, call->in, call->n_in,
+                                 call->attr);
+  if (!y) return NULL;
+  if (!spec.is_view) {
+    status = call->op->forward(call, y);
+    if (tape->scratch) tape_drop_scratch(tape);
+    if (status) return cg_tape_fail(tape, status, call->op->name, NULL);
+  }
+  if (tape->mode != MODE_TEMP) link_result(tape, call, y);
+  return y;
+}
+
+cg_tensor *cg_record(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
+                     int n_in, const void *attr) {
+  if (!tape || tape->error.status) return NULL;
+  if (!complete(tape, op, in, n_in, attr)) return NULL;
+  cg_tensor *few[FEW], **resolved = few, *y = NULL;
+  size_t bytes = (size_t)n_in * sizeof *resolved;
+  if (n_in > FEW) {
+    void *block;
+    cg_status status = pool_get(&tape->pool, bytes, &block);
+    if (status) return tape_fail_mem(tape, status, op->name);
+    resolved = block;
+  }
+  int i = 0;
+  while (i < n_in && (resolved[i] = tape_resolve(tape, in[i], op->name, i)))
+    i++;
+  if (i == n_in) {
+    cg_call call = {tape, op, resolved, n_in, attr};
+    y = apply(&call);
+  }
+  if (n_in > FEW) pool_put(&tape->pool, resolved, bytes);
+  return y;
+}
+
+/* ---- constants ---- */
+
+/* Checks what a user says about a constant. */
+static bool check_constant(cg_tape *tape, const char *fn, cg_dtype dtype,
+                           int rank, const int64_t *shape) {
+  if (!tape || tape->error.status) return false;
+  if (!cg_dtype_size(dtype))
+    return cg_tape_fail(tape, CG_ERR_DTYPE, fn, "unknown element type %d",
+                        (int)dtype);
+  if (rank < 0 || rank > CG_MAX_RANK || (rank > 0 && !shape))
+    return cg_tape_fail(tape, CG_ERR_SHAPE, fn, "rank %d is not in 0..%d",
+                        rank, CG_MAX_RANK);
+  int64_t numel;
+  if (shape_numel(rank, shape, &numel)) return true;
+  char text[128];
+  return cg_tape_fail(tape, CG_ERR_SHAPE, fn,
+                      "shape %s has a negative size or too many elements",
+                      shape_text(rank, shape, text, sizeof text));
+}
+
+static cg_tensor *constant(cg_tape *tape, const char *fn, cg_dtype dtype,
+                           int rank, const int64_t *shape) {
+  if (!check_constant(tape, fn, dtype, rank, shape)) return NULL;
+  return tape->mode == MODE_TEMP ? tape_new_temp(tape, dtype, rank, shape)
+                                 : tape_new_value(tape, dtype, rank, shape);
+}
+
+cg_tensor *cg_input(cg_tape *tape, cg_dtype dtype, int rank,
+                    const int64_t *shape, const void *data) {
+  cg_tensor *x = constant(tape, "input", dtype, rank, shape);
+  if (!x) return NULL;
+  size_t bytes = (size_t)t_numel(x) * cg_dtype_size(dtype);
+  if (bytes && data)
+    memcpy(x->data, data, bytes);
+  else if (bytes)
+    memset(x->data, 0, bytes);
+  return x;
+}
+
+cg_tensor *cg_borrow(cg_tape *tape, cg_dtype dtype, int rank,
+                     const int64_t *shape, const void *data) {
+  if (!check_constant(tape, "borrow", dtype, rank, shape)) return NULL;
+  if (!data)
+    return cg_tape_fail(tape, CG_ERR_ARG, "borrow", "the data is NULL");
+  /* A constant without memory of its own: made empty, then pointed away. */
+  cg_spec spec = {.dtype = dtype, .rank = rank};
+  cg_spec_set(&spec, dtype, rank, shape);
+  shape_strides(rank, shape, spec.strides);
+  spec.is_view = true;
+  cg_tensor anchor = {.data = (void *)(uintptr_t)data};
+  cg_tensor *in = &anchor;
+  tape_mode was = tape->mode;
+  tape->mode = MODE_VALUE;
+  cg_tensor *x = tape_new_tensor(tape, NULL, &spec, &in, 1, NULL);
+  tape->mode = was;
+  if (!x) return NULL;
+  x->n_in = 0;
+  x->flags = (uint16_t)((x->flags & ~T_VIEW) | T_BORROWED);
+  return x;
+}
+
+cg_tensor *cg_full(cg_tape *tape, cg_dtype dtype, int rank,
+                   const int64_t *shape, double value) {
+  cg_tensor *x = constant(tape, "full", dtype, rank, shape);
+  if (x) kernel_fill(dtype, t_numel(x), x->data, value);
+  return x;
+}
+
+cg_tensor *cg_scalar(cg_tape *tape, cg_dtype dtype, double value) {
+  return cg_full(tape, dtype, 0, NULL, value);
+}

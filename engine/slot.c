@@ -1,0 +1,345 @@
+/* slot.c - accumulation: what derivative rules give, and where it goes.
+ *
+ * In a plain walk a contribution to a leaf is added to the leaf's gradient at
+ * once; one to an intermediate result becomes its slot, or is added to it in
+ * place when the slot is its only user. In a recorded walk every sum is an op.
+ */
+#include <string.h>
+
+#include <chronograd/ops.h>
+
+#include "backward_impl.h"
+#include "gemm_operand.h"
+#include "kernel.h"
+
+/* Narrow contributions of a recorded walk, waiting to be put together. */
+typedef struct slot_parts {
+  cg_tensor *dense; /* what was given in other ways, or NULL */
+  cg_tensor **part;
+  int64_t *start;
+  size_t n, cap_part, cap_start;
+  int axis;
+} slot_parts;
+
+static slot_parts *parts_of(cg_tensor *x) {
+  return (slot_parts *)(void *)x->slot;
+}
+
+/* ---- where sums are kept ---- */
+
+/* A leaf's own gradient, to be written to; NULL (and an error) without memory,
+ * or if the leaf has ceased to require one. */
+static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy) {
+  cg_tensor *leaf = t_proxied(proxy);
+  cg_tensor *g = cg_leaf_grad(leaf);
+  cg_leaf_touch(g); /* it may be an operand itself */
+  if (g || w->tape->error.status) return g;
+  if (!(leaf->flags & T_GRAD))
+    return cg_tape_fail(w->tape, CG_ERR_STALE, w->name,
+                        "%s required a gradient when it was used, but does "
+                        "not any more",
+                        t_label(leaf));
+  return cg_tape_fail(w->tape, CG_ERR_NOMEM, w->name,
+                      "no memory for the gradient of %s", t_label(leaf));
+}
+
+static bool goes_to_leaf(const walk *w, const cg_tensor *x) {
+  return x->flags & T_PROXY && !w->functional;
+}
+
+/* May the slot's tensor be written to? */
+static bool exclusive(const cg_tensor *g) {
+  uint16_t want = T_TEMP | T_CONTIGUOUS;
+  return (g->flags & (want | T_VIEW)) == want && g->refs == 1;
+}
+
+/* Takes over a reference to g for the slot, and drops the frame's later. */
+static void put(cg_tensor *x, cg_tensor *g) {
+  tape_retain(g);
+  x->slot = g;
+}
+
+/* A writable buffer with the sum so far for x, in a plain walk; *fresh says
+ * that nothing is in it yet, not even zeros. NULL after an error. */
+static cg_tensor *writable(walk *w, cg_tensor *x, bool *fresh) {
+  *fresh = false;
+  if (goes_to_leaf(w, x)) return leaf_gradient(w, x);
+  cg_tensor *old = x->slot;
+  if (old && exclusive(old)) return old;
+  cg_tensor *g = tape_new_temp(w->tape, x->dtype, x->rank, t_shape(x));
+  if (!g) return NULL;
+  *fresh = !old;
+  if (old) {
+    kernel_copy(x->dtype, x->rank, t_shape(x), g->data, old->data,
+                t_strides(old));
+    tape_release(w->tape, old);
+  }
+  /* The frame's reference passes to the slot, so that it can be written to. */
+  w->tape->frame = g->prev;
+  g->prev = NULL;
+  x->slot = g;
+  return g;
+}
+
+static void add_into(cg_tensor *sum, const cg_tensor *g) {
+  if (sum->rank == 0 && sum->dtype == CG_F64) { /* graphs of scalars */
+    *(double *)sum->data += *(const double *)g->data;
+    return;
+  }
+  kernel_add_strided(sum->dtype, sum->rank, t_shape(sum), sum->data, NULL,
+                     g->data, t_strides(g));
+}
+
+/* ---- adding ---- */
+
+static void add_recorded(walk *w, cg_tensor *x, cg_tensor *g) {
+  cg_tensor **sum = x->flags & T_PARTS ? &parts_of(x)->dense : &x->slot;
+  *sum = *sum ? cg_add(w->tape, *sum, g) : g;
+}
+
+/* A sum over axes straight into the slot or the leaf. */
+static void add_reduced(walk *w, cg_tensor *x, cg_tensor *g) {
+  bool fresh;
+  cg_tensor *sum = writable(w, x, &fresh);
+  if (!sum) return;
+  if (fresh) kernel_fill(x->dtype, t_numel(x), sum->data, 0);
+  int64_t strides[CG_MAX_RANK];
+  shape_expand_strides(g->rank, t_shape(g), x->rank, t_shape(x),
+                       t_strides(sum), strides);
+  kernel_add_strided(x->dtype, g->rank, t_shape(g), sum->data, strides,
+                     g->data, t_strides(g));
+}
+
+void slot_add(walk *w, cg_tensor *x, cg_tensor *g) {
+  if (!g || w->tape->error.status) return;
+  bool same = t_same_shape(g, x);
+  if (w->recorded) {
+    if (!same) g = cg_sum_to(w->tape, g, x->rank, t_shape(x));
+    if (g) add_recorded(w, x, g);
+  } else if (!same) {
+    add_reduced(w, x, g);
+  } else if (!x->slot && !goes_to_leaf(w, x)) {
+    put(x, g);
+  } else {
+    bool fresh;
+    cg_tensor *sum = writable(w, x, &fresh);
+    if (sum) add_into(sum, g);
+  }
+}
+
+/* ---- parts of a recorded walk ---- */
+
+static void fail_parts(walk *w, cg_status status) {
+  tape_fail_mem(w->tape, status, w->name);
+}
+
+/* The slot of x as a list of parts along `axis`, or NULL. */
+static slot_parts *open_parts(walk *w, cg_tensor *x, int axis) {
+  if (x->flags & T_PARTS && parts_of(x)->axis != axis) slot_finish(w, x);
+  if (x->flags & T_PARTS) return parts_of(x);
+  if (w->tape->error.status) return NULL;
+  void *block;
+  cg_status status = pool_get(&w->tape->pool, sizeof(slot_parts), &block);
+  if (status) {
+    fail_parts(w, status);
+    return NULL;
+  }
+  slot_parts *p = block;
+  *p = (slot_parts){.dense = x->slot, .axis = axis};
+  x->slot = (cg_tensor *)(void *)p;
+  x->flags |= T_PARTS;
+  return p;
+}
+
+static void free_array(pool *p, void *array, size_t cap, size_t size) {
+  if (array) pool_put(p, array, cap * size);
+}
+
+static void free_parts(walk *w, cg_tensor *x) {
+  pool *from = &w->tape->pool;
+  slot_parts *p = parts_of(x);
+  x->slot = p->dense;
+  x->flags &= (uint16_t)~T_PARTS;
+  free_array(from, p->part, p->cap_part, sizeof *p->part);
+  free_array(from, p->start, p->cap_start, sizeof *p->start);
+  pool_put(from, p, sizeof *p);
+}
+
+/* Room for an element more than the n in *array. */
+static cg_status grow(pool *p, void **array, size_t *cap, size_t n,
+                      size_t size) {
+  if (n < *cap) return CG_OK;
+  size_t want = n ? 2 * n : 16;
+  void *bigger;
+  cg_status status = pool_get(p, want * size, &bigger);
+  if (status) return status;
+  if (n) memcpy(bigger, *array, n * size);
+  free_array(p, *array, *cap, size);
+  *array = bigger;
+  *cap = want;
+  return CG_OK;
+}
+
+static void add_part(walk *w, cg_tensor *x, cg_tensor *g, int axis,
+                     int64_t start) {
+  pool *from = &w->tape->pool;
+  slot_parts *p = open_parts(w, x, axis);
+  if (!p) return;
+  cg_status status = grow(from, (void **)&p->part, &p->cap_part, p->n,
+                          sizeof *p->part);
+  if (!status)
+    status = grow(from, (void **)&p->start, &p->cap_start, p->n,
+                  sizeof *p->start);
+  if (status) {
+    fail_parts(w, status);
+    return;
+  }
+  p->part[p->n] = g;
+  p->start[p->n++] = start;
+}
+
+void slot_finish(walk *w, cg_tensor *x) {
+  if (!(x->flags & T_PARTS)) return;
+  slot_parts *p = parts_of(x);
+  cg_tensor *sum = cg_sum_slices(w->tape, p->part, p->start, (int)p->n,
+                                 p->axis, x->rank, t_shape(x));
+  free_parts(w, x);
+  if (sum) add_recorded(w, x, sum);
+}
+
+void slot_drop(walk *w, cg_tensor *x) {
+  if (x->flags & T_PARTS) free_parts(w, x);
+  if (x->slot && !w->recorded) tape_release(w->tape, x->slot);
+  x->slot = NULL;
+}
+
+/* ---- what derivative rules see ---- */
+
+cg_tape *cg_vjp_tape(const cg_vjp *v) { return v->tape; }
+cg_tensor *cg_vjp_gy(const cg_vjp *v) { return v->gy; }
+int cg_vjp_count(const cg_vjp *v) { return (int)v->node->n_in; }
+const void *cg_vjp_attr(const cg_vjp *v) { return t_attr(v->node); }
+cg_dtype cg_vjp_in_dtype(const cg_vjp *v, int i) {
+  return (cg_dtype)t_in(v->node)[i]->dtype;
+}
+
+int cg_vjp_in_rank(const cg_vjp *v, int i) { return t_in(v->node)[i]->rank; }
+
+const int64_t *cg_vjp_in_shape(const cg_vjp *v, int i) {
+  return t_shape(t_in(v->node)[i]);
+}
+
+/* x, if its value is still what was recorded. */
+static cg_tensor *unmodified(cg_vjp *v, cg_tensor *x) {
+  if (!tape_is_modified(x)) return x;
+  const cg_tensor *leaf = t_proxied(t_source_proxy(x));
+  char shape[128];
+  return cg_tape_fail(v->tape, CG_ERR_STALE, v->node->op->name,
+                      "the derivative needs %s %s as it was when recorded, but "
+                      "it was modified since; walk back before updating it",
+                      t_label(leaf),
+                      cg_tensor_shape_text(leaf, shape, sizeof shape));
+}
+
+cg_tensor *cg_vjp_in(cg_vjp *v, int i) {
+  return unmodified(v, t_in(v->node)[i]);
+}
+
+cg_tensor *cg_vjp_out(cg_vjp *v) { return unmodified(v, v->node); }
+
+bool cg_vjp_needs(const cg_vjp *v, int i) {
+  uint16_t flag = v->walk->functional ? T_PATH : T_GRAD;
+  return t_in(v->node)[i]->flags & flag;
+}
+
+/* Is g a gradient that operand i can take? */
+static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
+  const cg_tensor *x = t_in(v->node)[i];
+  if (g->dtype == x->dtype && t_same_shape(g, x)) return true;
+  int64_t shape[CG_MAX_RANK];
+  int rank = g->rank;
+  memcpy(shape, t_shape(g), sizeof(int64_t) * (size_t)rank);
+  if (g->dtype == x->dtype &&
+      shape_broadcast(&rank, shape, x->rank, t_shape(x)) &&
+      shape_equal(rank, shape, g->rank, t_shape(g)))
+    return true;
+  char have[128], want[128];
+  return cg_tape_fail(v->tape, CG_ERR_SHAPE, v->node->op->name,
+                      "the derivative rule gave %s %s to operand %d, which is "
+                      "%s %s",
+                      cg_dtype_name(g->dtype),
+                      cg_tensor_shape_text(g, have, sizeof have), i,
+                      cg_dtype_name(x->dtype),
+                      cg_tensor_shape_text(x, want, sizeof want));
+}
+
+void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
+  if (!g || v->tape->error.status || !cg_vjp_needs(v, i)) return;
+  g = tape_resolve(v->tape, g, v->node->op->name, i);
+  if (g && fits(v, i, g)) slot_add(v->walk, t_in(v->node)[i], g);
+}
+
+void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
+                        bool tb) {
+  walk *w = v->walk;
+  if (!a || !b || w->tape->error.status || !cg_vjp_needs(v, i)) return;
+  cg_tensor *x = t_in(v->node)[i];
+  gemm_args g;
+  if (w->recorded || x->rank != 2 || !gemm_operands(a, ta, b, tb, &g) ||
+      g.dtype != (cg_dtype)x->dtype || g.m != x->dims[0] ||
+      g.n != x->dims[1]) {
+    cg_vjp_give(v, i, cg_matmul_t(v->tape, a, b, ta, tb));
+    return;
+  }
+  bool fresh;
+  cg_tensor *sum = writable(w, x, &fresh);
+  if (!sum) return;
+  g.c = sum->data;
+  g.ldc = g.n;
+  g.accumulate = !fresh;
+  size_t bytes = kernel_gemm_scratch(&g);
+  g.scratch = bytes ? tape_scratch(w->tape, bytes, w->name) : NULL;
+  if (!bytes || g.scratch) kernel_gemm(&g);
+  tape_drop_scratch(w->tape);
+}
+
+/* Is g a part of operand i's gradient, from `start` on along `axis`? */
+static bool fits_narrow(cg_vjp *v, int i, const cg_tensor *g, int axis,
+                        int64_t start) {
+  const cg_tensor *x = t_in(v->node)[i];
+  bool ok = g->dtype == x->dtype && g->rank == x->rank && axis >= 0 &&
+            axis < x->rank && start >= 0;
+  for (int k = 0; ok && k < x->rank; k++)
+    ok = k == axis ? start <= x->dims[k] - g->dims[k]
+                   : g->dims[k] == x->dims[k];
+  if (ok) return true;
+  char have[128], want[128];
+  return cg_tape_fail(v->tape, CG_ERR_SHAPE, v->node->op->name,
+                      "the derivative rule gave %s %s, from %lld on along "
+                      "axis %d, to operand %d, which is %s %s",
+                      cg_dtype_name(g->dtype),
+                      cg_tensor_shape_text(g, have, sizeof have),
+                      (long long)start, axis, i, cg_dtype_name(x->dtype),
+                      cg_tensor_shape_text(x, want, sizeof want));
+}
+
+void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
+                        int64_t start) {
+  walk *w = v->walk;
+  if (!g || w->tape->error.status || !cg_vjp_needs(v, i)) return;
+  g = tape_resolve(w->tape, g, v->node->op->name, i);
+  if (!g || !fits_narrow(v, i, g, axis, start)) return;
+  cg_tensor *x = t_in(v->node)[i];
+  if (w->recorded) {
+    add_part(w, x, g, axis, start);
+    return;
+  }
+  bool fresh;
+  cg_tensor *sum = writable(w, x, &fresh);
+  if (!sum) return;
+  if (fresh) kernel_fill(x->dtype, t_numel(x), sum->data, 0);
+  char *at = (char *)sum->data + start * t_strides(sum)[axis] *
+                                     (int64_t)cg_dtype_size(x->dtype);
+  kernel_add_strided(x->dtype, g->rank, t_shape(g), at, t_strides(sum),
+                     g->data, t_strides(g));
+}

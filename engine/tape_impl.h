@@ -1,0 +1,115 @@
+/* tape_impl.h - what a tape is made of. */
+#ifndef CG_ENGINE_TAPE_IMPL_H
+#define CG_ENGINE_TAPE_IMPL_H
+
+#include <chronograd/backward.h>
+#include <chronograd/tape.h>
+
+#include "arena.h"
+#include "pool.h"
+#include "tensor_impl.h"
+
+#define LEAF_CHECK 0x4C454146u
+
+/* Results of ops up to this many bytes lie behind their header. */
+#define INLINE_BYTES 32
+
+/* What becomes of a result. */
+typedef enum tape_mode {
+  MODE_RECORD, /* arena, with history */
+  MODE_VALUE,  /* arena, no history: recording is off */
+  MODE_TEMP    /* pool, freed when no longer referred to: a plain walk */
+} tape_mode;
+
+/* One opened scope; parents form a tree. Entry 0 is the top level. */
+typedef struct scope_entry {
+  uint32_t parent;
+  bool indexed;
+  int64_t index;
+  const char *name; /* in the arena */
+} scope_entry;
+
+/* A rewind: marks made before `epoch` at positions beyond `position` died. */
+typedef struct rewind_entry {
+  uint64_t epoch, position;
+} rewind_entry;
+
+struct cg_tape {
+  mem mem;
+  arena nodes; /* headers and very small data */
+  arena data;  /* larger data */
+  pool pool;   /* what lives shorter than the tape */
+  tape_mode mode;
+  uint32_t cookie;
+  uint32_t serial; /* of the next tensor */
+  uint32_t stamp;  /* of the last walk */
+  uint64_t epoch;  /* number of rewinds */
+  uint64_t position; /* grows with every tensor and scope */
+  cg_tensor *last;   /* the last recorded one; `prev` leads to older ones */
+  cg_tensor *frame;  /* TEMPs made since the walk's current visit began */
+  struct scratch_block *scratch;
+  cg_error error;
+
+  arena_mark gap_mark; /* end of `nodes` before the gap of the last rewind */
+  uint64_t gap_position; /* and the position it was made at */
+
+  cg_tensor **proxies; /* of leaves, in order of creation */
+  size_t n_proxies, cap_proxies;
+  uint32_t *table; /* hash of leaf address -> 1 + index of newest proxy */
+  size_t table_size;
+
+  scope_entry *scopes;
+  size_t n_scopes, cap_scopes;
+  uint32_t scope; /* the current one */
+
+  rewind_entry *rewinds; /* increasing in both members */
+  size_t n_rewinds, cap_rewinds;
+
+  cg_tensor **order; /* the last topological sort */
+  size_t cap_order;
+};
+
+/* Stores the first failure. Returns NULL, for `return fail(...)`. */
+cg_tensor *tape_vfail(cg_tape *tape, cg_status status, const char *op,
+                      const char *fmt, va_list args);
+/* A failed allocation (NOMEM or LIMIT), described with the sizes. */
+cg_tensor *tape_fail_mem(cg_tape *tape, cg_status status, const char *op);
+
+/* The tensor that stands for `x` on this tape: x itself, or a leaf's proxy.
+ * NULL (and an error) for NULL, a stale tensor, or one of another tape. */
+cg_tensor *tape_resolve(cg_tape *tape, cg_tensor *x, const char *op, int i);
+/* The newest proxy of a leaf, or NULL if the leaf was not used. */
+cg_tensor *tape_find_proxy(cg_tape *tape, const cg_tensor *leaf);
+
+/* Memory for a result as `spec` says, with room for n_in operands and the
+ * attributes; header filled in, data not. NULL after an error. */
+cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
+                           cg_tensor *const *in, int n_in, const void *attr);
+/* A constant in the arena, data uninitialised. */
+cg_tensor *tape_new_value(cg_tape *tape, cg_dtype dtype, int rank,
+                          const int64_t *shape);
+/* The same as a TEMP, in the current frame. */
+cg_tensor *tape_new_temp(cg_tape *tape, cg_dtype dtype, int rank,
+                         const int64_t *shape);
+/* TEMPs: takes and gives back a reference (no-ops for other tensors). */
+void tape_retain(cg_tensor *x);
+void tape_release(cg_tape *tape, cg_tensor *x);
+/* Ends a visit: drops the frame's references. */
+void tape_drop_frame(cg_tape *tape);
+
+/* Scratch memory that lives until tape_drop_scratch. NULL after an error. */
+void *tape_scratch(cg_tape *tape, size_t bytes, const char *op);
+void tape_drop_scratch(cg_tape *tape);
+/* Begins a level of scratch memory, which ops applied in it do not drop, and
+ * drops it again: tape_scratch_end(tape, what tape_scratch_begin returned). */
+struct scratch_block *tape_scratch_begin(cg_tape *tape);
+void tape_scratch_end(cg_tape *tape, struct scratch_block *outer);
+
+/* Has the leaf behind x (if any) been modified since x was recorded? */
+bool tape_is_modified(const cg_tensor *x);
+
+static inline uint32_t tape_check_word(const cg_tape *tape, const void *x) {
+  return (uint32_t)((uintptr_t)x >> 4) * 0x9E3779B1u ^ tape->cookie;
+}
+
+#endif

@@ -1,0 +1,32 @@
+/* activation.h - the nonlinearities phi of a recurrent cell. */
+#ifndef CHRONOGRAD_ACTIVATION_H
+#define CHRONOGRAD_ACTIVATION_H
+
+#include <chronograd/engine.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* phi and its derivative, from the saved state where that is possible. */
+typedef enum cg_activation {
+  CG_ACT_TANH,    /* phi' = 1 - h^2 */
+  CG_ACT_RELU,    /* phi' = 1 where z > 0, else 0 */
+  CG_ACT_SIGMOID, /* phi' = h (1 - h) */
+  CG_ACT_IDENTITY,
+  CG_ACT_COUNT
+} cg_activation;
+
+/* "tanh", "relu", "sigmoid", "identity"; "?" for an unknown one. */
+CG_API const char *cg_activation_name(cg_activation phi);
+/* The activation of that name; false if there is none. */
+CG_API bool cg_activation_parse(const char *name, cg_activation *phi);
+
+/* phi(z) on the tape; the identity is z itself. An unknown phi is an error
+ * (ARG). */
+CG_API cg_tensor *cg_activate(cg_tape *tape, cg_activation phi, cg_tensor *z);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,37 @@
+/* clip.h - bounds on gradients, against steps that are too long.
+ *
+ * All three look at every gradient before they change one: if any element is
+ * NaN or infinite, they report it (NONFINITE, naming the parameter) and leave
+ * all gradients as they were. Parameters without a gradient are passed over.
+ */
+#ifndef CHRONOGRAD_CLIP_H
+#define CHRONOGRAD_CLIP_H
+
+#include <chronograd/param.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* *norm = sqrt(sum g^2) over all elements of all gradients, computed in double
+ * without overflow on the way. With non-finite gradients *norm is NaN or
+ * infinite; a norm beyond the largest double is NONFINITE, too. */
+CG_API cg_status cg_grad_norm(const cg_params *params, double *norm,
+                              cg_error *err);
+
+/* Multiplies all gradients by max_norm / norm if that is below 1, so that their
+ * norm becomes max_norm (R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty
+ * of training recurrent neural networks", 2013). *norm (may be NULL) is the
+ * norm before. max_norm > 0 (ARG). PyTorch's clip_grad_norm_ differs by 1e-6
+ * in the divisor. */
+CG_API cg_status cg_clip_grad_norm(cg_params *params, double max_norm,
+                                   double *norm, cg_error *err);
+
+/* Cuts every element of the gradients to -limit .. limit. limit > 0 (ARG). */
+CG_API cg_status cg_clip_grad_value(cg_params *params, double limit,
+                                    cg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

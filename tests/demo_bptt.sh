@@ -1,0 +1,218 @@
+#!/usr/bin/env bash
+# The program bptt from outside: verdicts, exit statuses, one clear line for
+# each thing that is wrong, no file lost.
+#   demo_bptt.sh PROGRAM
+# shellcheck disable=SC2015
+
+set -u
+export LC_ALL=C
+
+bptt=$(readlink -f "$1")
+golden=$(dirname "$(readlink -f "$0")")/golden
+room=$(mktemp -d) || exit 1
+trap 'rm -rf "$room"' EXIT
+cd "$room" || exit 1
+failures=0
+checks=0
+
+fail() {
+  echo "FAILED: $*"
+  sed 's/^/  out| /' out 2>/dev/null | head -n 30
+  sed 's/^/  err| /' err 2>/dev/null
+  failures=$((failures + 1))
+}
+
+# status WANT ARGUMENTS...: the exit status, output in ./out and ./err.
+status() {
+  local want=$1 got
+  shift
+  checks=$((checks + 1))
+  "$bptt" "$@" >out 2>err
+  got=$?
+  [ "$got" = "$want" ] || { fail "status $got, not $want: bptt $*"; return 1; }
+}
+
+# agrees ARGUMENTS...: status 0, nothing on stderr, 12 rows that all agree.
+agrees() {
+  status 0 "$@" || return
+  [ ! -s err ] || fail "stderr isn't empty: bptt $*"
+  [ "$(grep -c ' agrees' out)" = 12 ] || fail "not 12 rows agree: bptt $*"
+  grep -qx 'All agree\.' out || fail "no verdict: bptt $*"
+}
+
+# refuses WORDS ARGUMENTS...: status 2, and one line on stderr with WORDS.
+refuses() {
+  local words=$1
+  shift
+  status 2 "$@" || return
+  [ "$(wc -l <err)" = 1 ] || fail "not one line: bptt $*"
+  grep -q '^bptt: ' err || fail "no name in front: bptt $*"
+  grep -qF -- "$words" err || fail "\"$words\" isn't said: bptt $*"
+}
+
+# file NAME JSON BYTES: a safetensors file with that header and zeros as data.
+file() {
+  local n=${#2} i
+  for i in 0 1 2 3 4 5 6 7; do
+    printf '%b' "\\x$(printf '%02x' $(((n >> (8 * i)) & 255)))"
+  done >"$1"
+  printf '%s' "$2" >>"$1"
+  head -c "$3" /dev/zero >>"$1"
+}
+
+# case_file NAME ARRAY=DTYPE:SHAPE...: arrays of zeros.
+case_file() {
+  local name=$1 json='' at=0 array dtype shape width n size
+  shift
+  for array in "$@"; do
+    shape=${array#*:}
+    dtype=${array#*=}
+    dtype=${dtype%%:*}
+    array=${array%%=*}
+    width=8
+    [ "$dtype" != F32 ] || width=4
+    n=1
+    for size in ${shape//,/ }; do n=$((n * size)); done
+    json+="${json:+,}\"$array\":{\"dtype\":\"$dtype\",\"shape\":[$shape],"
+    json+="\"data_offsets\":[$at,$((at + n * width))]}"
+    at=$((at + n * width))
+  done
+  file "$name" "{$json}" "$at"
+}
+
+# ---- what works everywhere ----
+
+agrees
+agrees --steps 1 --batch 1 --tolerance 1e-12
+agrees --steps 50 --batch 5 --activation relu --tolerance 1e-12
+agrees --steps 7 --batch 5 --activation sigmoid --reduction mean
+agrees --steps 20 --batch 2 --activation identity --seed 23
+agrees --input 1 --hidden 1 --classes 2
+agrees --dtype f32 --steps 50 --no-differences
+grep -q 'differences can' out && fail "differences were asked to be left out"
+agrees --dtype f32 --activation relu
+
+# One class: no gradient at all, so nothing for differences to see.
+agrees --classes 1
+grep -q "W_xh.*can't tell" out || fail "a vanished gradient isn't told of"
+
+# f32 can't be that good: the verdict must be able to fail.
+status 1 --dtype f32 --tolerance 1e-14 --no-differences &&
+  { grep -q 'DIFFERS from manual' out || fail "which side differs?"; }
+[ ! -s err ] || fail "a verdict is no error"
+
+status 0 --help && { grep -q '^usage: bptt' out || fail "no usage"; }
+status 0 --seed 5 && cp out first
+status 0 --seed 5 && { cmp -s out first || fail "same seed, other figures"; }
+status 0 --seed 6 && { cmp -s out first && fail "the seed does nothing"; }
+
+refuses "--stepps" --stepps 3
+refuses "-q" -q
+refuses "--steps" --steps
+refuses "--no-differences" --no-differences=yes
+refuses "--steps: \"3x\"" --steps 3x
+refuses "--batch: 0" --batch 0
+refuses "--hidden: -4" --hidden -4
+refuses "--seed" --seed -1
+refuses "--activation: \"gelu\"" --activation gelu
+refuses "--reduction: \"max\"" --reduction max
+refuses "--dtype: \"f16\"" --dtype f16
+refuses "--tolerance: \"nan\"" --tolerance nan
+refuses "\"case.safetensors\"" case.safetensors
+refuses "out of memory" --steps 1000000000 --batch 1000000000
+refuses "--steps doesn't go with --case" --steps 3 --case x.safetensors
+
+agrees --dot graph.dot --steps 3
+grep -q '^digraph' graph.dot || fail "no graph"
+grep -q 'label="t=2"' graph.dot || fail "the steps aren't clusters"
+refuses "--dot" --dot no/such/room/graph.dot
+if [ -c /dev/full ]; then
+  refuses "--dot" --dot /dev/full
+  for arguments in '' --help; do
+    checks=$((checks + 1))
+    # shellcheck disable=SC2086
+    "$bptt" $arguments >/dev/full 2>err
+    [ $? = 2 ] && [ "$(wc -l <err)" = 1 ] ||
+      fail "a full disk goes unnoticed: bptt $arguments"
+  done
+fi
+
+# ---- files ----
+
+with_files() {
+  local name activation
+  for activation in tanh:sum relu:mean sigmoid:sum; do
+    name=$golden/bptt_${activation%:*}.safetensors
+    agrees --case "$name" --activation "${activation%:*}" \
+      --reduction "${activation#*:}" --tolerance 1e-12
+  done
+  agrees --case "$golden/bptt_relu.safetensors" --dtype f32
+
+  agrees --out out.safetensors
+  for name in loss h logits delta_o delta_h delta_z W_xh W_hh W_hy b_h b_y h0
+  do
+    grep -qaF "\"autograd.$name\"" out.safetensors &&
+      grep -qaF "\"manual.$name\"" out.safetensors ||
+      fail "--out has no $name"
+  done
+  cp out.safetensors before
+  refuses "--dot" --out out.safetensors --dot no/such/room/graph.dot
+  cmp -s out.safetensors before || fail "--out changed after an error"
+  refuses "--out" --out no/such/room/out.safetensors
+  [ ! -c /dev/full ] || refuses "--out" --out /dev/full
+
+  refuses "nowhere" --case nowhere.safetensors
+  : >empty
+  refuses "empty" --case empty
+  head -c 900 "$golden/bptt_tanh.safetensors" >short
+  refuses "short" --case short
+  bad_cases
+}
+
+bad_cases() {
+  local x=x=F64:2,1,3 y=y=I64:2,1 hh=W_hh=F64:4,4 xh=W_xh=F64:4,3
+  local hy=W_hy=F32:5,4 bh=b_h=F64:4 by=b_y=F64:5
+  case_file good $x $y $hh $xh $hy $bh $by
+  agrees --case good
+  case_file bad $x $y $hh $xh $hy $bh
+  refuses "bad has no b_y" --case bad
+  case_file bad $x $y W_hh=F64:4,3 $xh $hy $bh $by
+  refuses "W_hh is [4, 3], but x and W_hy ask for [4, 4]" --case bad
+  case_file bad $x $y $hh W_xh=F64:4,2 $hy $bh $by
+  refuses "W_xh is [4, 2], but x and W_hy ask for [4, 3]" --case bad
+  case_file bad $x y=I64:1,2 $hh $xh $hy $bh $by
+  refuses "y is [1, 2], but x and W_hy ask for [2, 1]" --case bad
+  case_file bad $x $y $hh $xh $hy b_h=F64:4,1 $by
+  refuses "b_h is [4, 1], but must have rank 1" --case bad
+  case_file bad $x $y $hh $xh $hy $bh $by h0=F64:2,4
+  refuses "h0 is [2, 4]" --case bad
+  case_file bad x=F64:0,1,3 y=I64:0,1 $hh $xh $hy $bh $by
+  refuses "x is [0, 1, 3], but no size may be 0" --case bad
+  case_file bad $x y=F64:2,1 $hh $xh $hy $bh $by
+  refuses "y is f64" --case bad
+  case_file bad $x $y W_hh=I64:4,4 $xh $hy $bh $by
+  refuses "W_hh is i64" --case bad
+  # y's first byte comes right after the 48 of x's: class 5 of 0 .. 4.
+  case_file bad $x $y $hh $xh $hy $bh $by
+  local data=$(($(wc -c <bad) - 48 - 16 - 128 - 96 - 80 - 32 - 40))
+  printf '\005' | dd of=bad bs=1 seek=$((data + 48)) conv=notrunc 2>/dev/null
+  refuses "y[0, 0] is 5" --case bad
+}
+
+# Without jansson the library says so, and nothing is written.
+without_files() {
+  refuses jansson --case "$golden/bptt_tanh.safetensors"
+  refuses jansson --out out.safetensors
+  [ ! -e out.safetensors ] || fail "there is a file all the same"
+}
+
+if "$bptt" --no-differences --out probe >/dev/null 2>err; then
+  with_files
+elif grep -q jansson err; then
+  without_files
+else
+  fail "files neither work nor are left out"
+fi
+
+echo "demo_bptt: $checks runs, $failures failures"
+[ "$failures" = 0 ]

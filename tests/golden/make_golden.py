@@ -1,0 +1,69 @@
+"""Makes the golden files of this directory with PyTorch, in float64.
+
+    python3 make_golden.py
+
+rnn_<phi>_<layers>.safetensors: one forward and backward pass of
+    loss = sum over steps, mean over the batch, of the cross entropy of
+    fc(rnn(x, h0)), with the parameters "param.*", the input "x", "h0", the
+    targets "y", the results "h", "h_last", "loss", and the gradients "grad.*".
+sgd.safetensors, adam.safetensors: 10 steps from "param.*" with the gradients
+    "g<step>.*", and the parameters "w<step>.*" after each. Steps count from 0.
+"""
+
+import torch
+from safetensors.torch import save_file
+
+T, B, I, H, K, STEPS = 5, 3, 4, 6, 7, 10
+
+
+def contiguous(arrays):
+    return {name: a.detach().contiguous() for name, a in arrays.items()}
+
+
+def make_rnn(phi, layers, given_h0):
+    torch.manual_seed(2385 + layers)
+    model = torch.nn.ModuleDict({
+        "rnn": torch.nn.RNN(I, H, layers, nonlinearity=phi),
+        "fc": torch.nn.Linear(H, K),
+    }).double()
+    x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)
+    h0 = torch.randn(layers, B, H, dtype=torch.float64) * 0.7
+    h0 = (h0 if given_h0 else torch.zeros_like(h0)).requires_grad_()
+    y = torch.randint(K, (T, B))
+    h, h_last = model["rnn"](x, h0)
+    h.retain_grad()
+    loss = torch.nn.functional.cross_entropy(
+        model["fc"](h).reshape(T * B, K), y.reshape(T * B),
+        reduction="sum") / B
+    loss.backward()
+    out = {"x": x, "h0": h0, "y": y, "h": h, "h_last": h_last, "loss": loss,
+           "grad.x": x.grad, "grad.h0": h0.grad}
+    for name, p in model.named_parameters():
+        out["param." + name] = p
+        out["grad." + name] = p.grad
+    save_file(contiguous(out), f"rnn_{phi}_{layers}.safetensors")
+
+
+def make_optimizer(file, make):
+    torch.manual_seed(7321)
+    params = {"W": torch.nn.Parameter(torch.randn(3, 4).double()),
+              "b": torch.nn.Parameter(torch.randn(5).double())}
+    out = {"param." + name: p.detach().clone() for name, p in params.items()}
+    optimizer = make(params.values())
+    for step in range(STEPS):
+        for name, p in params.items():
+            p.grad = torch.randn_like(p) * 1.7
+            out[f"g{step}.{name}"] = p.grad.clone()
+        optimizer.step()
+        for name, p in params.items():
+            out[f"w{step}.{name}"] = p.detach().clone()
+    save_file(contiguous(out), file)
+
+
+make_rnn("tanh", 1, given_h0=False)
+make_rnn("tanh", 2, given_h0=True)
+make_rnn("relu", 2, given_h0=True)
+make_optimizer("sgd.safetensors", lambda p: torch.optim.SGD(
+    p, lr=0.037, momentum=0.9, weight_decay=0.013))
+make_optimizer("adam.safetensors", lambda p: torch.optim.Adam(
+    p, lr=0.037, betas=(0.87, 0.993), eps=1e-7, weight_decay=0.013))

@@ -1,0 +1,186 @@
+/* test_matmul.c - matrix products against three loops: all transpositions,
+ * sizes from empty to odd, operands of every layout, forward and backward. */
+#include "engine_test.h"
+
+static cg_tape *tape;
+
+static void setup(void) {
+  tape = cg_tape_new(NULL);
+  ck_assert_ptr_nonnull(tape);
+}
+
+static void teardown(void) { cg_tape_free(tape); }
+
+static const int64_t sizes[] = {0, 1, 2, 5, 17};
+enum { N_SIZES = N_OF(sizes), BIG = 17 * 17 };
+
+/* How a matrix lies in memory. */
+enum { DENSE, COLUMNS, ROWS_APART, SPARSE_COLUMNS, REPEATED, N_LAYOUTS };
+
+static cg_tensor *matrix(cg_rng *rng, cg_dtype dtype, int64_t R, int64_t C,
+                         int layout, double *values) {
+  static double buf[4 * BIG + 100];
+  for (int i = 0; i < N_OF(buf); i++) buf[i] = cg_rng_normal(rng);
+  int64_t r = R, c = C;
+  if (layout == COLUMNS) r = C, c = R;
+  if (layout == ROWS_APART) c = C + 3;
+  if (layout == SPARSE_COLUMNS) c = 2 * C;
+  if (layout == REPEATED) r = 1;
+  cg_tensor *x = cg_input(tape, CG_F64, CG_DIMS(r, c), buf);
+  if (dtype == CG_F32) x = cg_cast(tape, x, CG_F32);
+  if (layout == COLUMNS) x = cg_transpose(tape, x, 0, 1);
+  if (layout == ROWS_APART) x = cg_narrow(tape, x, 1, 2, C);
+  if (layout == REPEATED) x = cg_expand(tape, x, CG_DIMS(R, C));
+  if (layout == SPARSE_COLUMNS)
+    x = cg_select(tape, cg_reshape(tape, x, CG_DIMS(R, C, 2)), 2, 1);
+  has_shape(x, CG_DIMS(R, C));
+  for (int64_t i = 0; i < R * C; i++) values[i] = cg_tensor_get(x, i);
+  return x;
+}
+
+/* C (+)= op(A) op(B), by the definition. */
+static void product(const double *a, const double *b, double *c, int64_t m,
+                    int64_t n, int64_t k, bool ta, bool tb) {
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++)
+      for (int64_t l = 0; l < k; l++)
+        c[i * n + j] += (ta ? a[l * m + i] : a[i * k + l]) *
+                        (tb ? b[j * k + l] : b[l * n + j]);
+}
+
+static void check(cg_rng *rng, cg_dtype dtype, int64_t m, int64_t n, int64_t k,
+                  bool ta, bool tb, int la, int lb) {
+  double a[BIG], b[BIG], add[17], want[BIG] = {0};
+  double tolerance = dtype == CG_F32 ? 3e-5 : 1e-13;
+  cg_mark mark = cg_tape_mark(tape);
+  cg_tensor *A = ta ? matrix(rng, dtype, k, m, la, a)
+                    : matrix(rng, dtype, m, k, la, a);
+  cg_tensor *B = tb ? matrix(rng, dtype, n, k, lb, b)
+                    : matrix(rng, dtype, k, n, lb, b);
+  cg_tensor *y = cg_matmul_t(tape, A, B, ta, tb);
+  product(a, b, want, m, n, k, ta, tb);
+  fine(tape);
+  has_shape(y, CG_DIMS(m, n));
+  near_all(y, want, (int)(m * n), tolerance);
+  cg_tensor *c = matrix(rng, dtype, 1, n, la, add);
+  cg_tensor *z = cg_addmm(tape, c, A, B, ta, tb);
+  for (int64_t i = 0; i < m * n; i++) want[i] += add[i % n];
+  fine(tape);
+  near_all(z, want, (int)(m * n), tolerance);
+  ck_assert_int_eq(cg_tape_rewind(tape, mark), CG_OK);
+}
+
+START_TEST(products_of_all_sizes_and_layouts) {
+  cg_rng rng = cg_rng_seed(60 + (uint64_t)_i);
+  cg_dtype dtype = _i & 1 ? CG_F32 : CG_F64;
+  bool ta = _i & 2, tb = _i & 4;
+  for (int m = 0; m < N_SIZES; m++)
+    for (int n = 0; n < N_SIZES; n++)
+      for (int k = 0; k < N_SIZES; k++)
+        for (int la = 0; la < N_LAYOUTS; la++)
+          for (int lb = 0; lb < N_LAYOUTS; lb++)
+            check(&rng, dtype, sizes[m], sizes[n], sizes[k], ta, tb, la, lb);
+}
+END_TEST
+
+/* Gradients: with gy = G, sum <G, op(A) op(B)> is linear in A and in B, so its
+ * gradient at element e is its value for the unit matrix of e. */
+START_TEST(gradients_are_products) {
+  cg_rng rng = cg_rng_seed(7 + (uint64_t)_i);
+  const int64_t m = 5, n = 3, k = 4;
+  bool ta = _i & 1, tb = _i & 2, transposed_leaf = _i & 4;
+  double a[20], b[12], g[15];
+  for (int i = 0; i < 20; i++) a[i] = cg_rng_normal(&rng);
+  for (int i = 0; i < 12; i++) b[i] = cg_rng_normal(&rng);
+  for (int i = 0; i < 15; i++) g[i] = cg_rng_normal(&rng);
+  bool swap = transposed_leaf; /* the leaf is stored the other way round */
+  bool sa = ta != swap;
+  cg_tensor *A = leaf_of(a, 2, sa ? (int64_t[]){k, m}
+                                   : (int64_t[]){m, k});
+  cg_tensor *B = leaf_of(b, 2, tb ? (int64_t[]){n, k} : (int64_t[]){k, n});
+  cg_tensor *G = cg_input(tape, CG_F64, CG_DIMS(m, n), g);
+  cg_tensor *x = swap ? cg_transpose(tape, A, 0, 1) : A;
+  cg_tensor *y = cg_matmul_t(tape, x, B, ta, tb);
+  for (int round = 1; round <= 2; round++) { /* the second one accumulates */
+    ck_assert_int_eq(cg_backward_from(tape, &y, &G, 1), CG_OK);
+    for (int e = 0; e < 20 + 12; e++) {
+      double unit[20] = {0}, c[15] = {0}, want = 0;
+      unit[e < 20 ? e : e - 20] = 1;
+      product(e < 20 ? unit : a, e < 20 ? b : unit, c, m, n, k, sa, tb);
+      for (int i = 0; i < 15; i++) want += g[i] * c[i] * round;
+      near(cg_tensor_get(cg_tensor_grad(e < 20 ? A : B), e < 20 ? e : e - 20),
+           want, 1e-14);
+    }
+  }
+  cg_leaf_free(A);
+  cg_leaf_free(B);
+}
+END_TEST
+
+START_TEST(linear_over_the_last_axis) {
+  cg_rng rng = cg_rng_seed(31);
+  double w[6], x[24], bias[2] = {0.4, -1.1}, want[16];
+  cg_tensor *W = matrix(&rng, CG_F64, 2, 3, DENSE, w);
+  matrix(&rng, CG_F64, 8, 3, DENSE, x);
+  cg_tensor *b = cg_input(tape, CG_F64, CG_DIMS(2), bias);
+  for (int i = 0; i < 16; i++) want[i] = bias[i % 2];
+  product(x, w, want, 8, 2, 3, false, true);
+  const int64_t shapes[][4] = {{8, 3}, {2, 4, 3}, {2, 2, 2, 3}};
+  for (int r = 2; r <= 4; r++) {
+    cg_tensor *X = cg_input(tape, CG_F64, r, shapes[r - 2], x);
+    cg_tensor *y = cg_linear(tape, X, W, b);
+    near_all(y, want, 16, 1e-14);
+    ck_assert_int_eq(cg_tensor_rank(y), r);
+    ck_assert_int_eq(cg_tensor_dim(y, -1), 2);
+    cg_tensor *none = cg_linear(tape, X, W, NULL);
+    near(cg_tensor_get(none, 5), want[5] - bias[1], 1e-14);
+  }
+  cg_tensor *one = cg_input(tape, CG_F64, CG_DIMS(3), x);
+  cg_tensor *y = cg_linear(tape, one, W, b);
+  has_shape(y, CG_DIMS(2));
+  near(cg_tensor_get(y, 1), want[1], 1e-14);
+  has_shape(cg_linear(tape, cg_full(tape, CG_F64, CG_DIMS(4, 0, 3), 1), W, b),
+            CG_DIMS(4, 0, 2));
+  fine(tape);
+}
+END_TEST
+
+START_TEST(bad_products_are_refused) {
+  cg_tensor *a = cg_full(tape, CG_F64, CG_DIMS(2, 3), 1);
+  cg_tensor *b = cg_full(tape, CG_F64, CG_DIMS(4, 5), 1);
+  cg_tensor *v = cg_full(tape, CG_F64, CG_DIMS(3), 1);
+  cg_tensor *f = cg_full(tape, CG_F32, CG_DIMS(3, 2), 1);
+  ck_assert_ptr_null(cg_matmul(tape, a, b));
+  failed(tape, CG_ERR_SHAPE, "matmul", "[2, 3] times [4, 5]");
+  ck_assert_ptr_null(cg_matmul_t(tape, a, b, true, true));
+  failed(tape, CG_ERR_SHAPE, "matmul", "[2, 3]^T times [4, 5]^T");
+  ck_assert_ptr_null(cg_matmul(tape, a, v));
+  failed(tape, CG_ERR_SHAPE, "matmul", "[3]");
+  ck_assert_ptr_null(cg_matmul(tape, a, f));
+  failed(tape, CG_ERR_DTYPE, "matmul", "f64 and f32");
+  ck_assert_ptr_null(cg_addmm(tape, b, a, a, false, true));
+  failed(tape, CG_ERR_SHAPE, "addmm", "[4, 5] does not broadcast");
+  ck_assert_ptr_null(cg_addmm(tape, f, a, a, true, false));
+  failed(tape, CG_ERR_DTYPE, "addmm", "f32");
+  ck_assert_ptr_null(cg_linear(tape, b, a, NULL));
+  failed(tape, CG_ERR_SHAPE, "matmul", "[4, 5]");
+  ck_assert_ptr_null(cg_linear(tape, cg_full(tape, CG_F64, CG_DIMS(2, 2, 2), 1),
+                               a, NULL));
+  failed(tape, CG_ERR_SHAPE, "linear", "[2, 2, 2]");
+  ck_assert_ptr_null(cg_linear(tape, NULL, a, NULL));
+  failed(tape, CG_ERR_ARG, "linear", "NULL");
+  ck_assert_ptr_null(cg_linear(tape, cg_scalar(tape, CG_F64, 1), a, NULL));
+  failed(tape, CG_ERR_SHAPE, "linear", "[]");
+}
+END_TEST
+
+int main(void) {
+  TCase *tc = tcase_create("all");
+  tcase_set_timeout(tc, 100);
+  tcase_add_checked_fixture(tc, setup, teardown);
+  tcase_add_loop_test(tc, products_of_all_sizes_and_layouts, 0, 8);
+  tcase_add_loop_test(tc, gradients_are_products, 0, 8);
+  tcase_add_test(tc, linear_over_the_last_axis);
+  tcase_add_test(tc, bad_products_are_refused);
+  return run_case("matmul", tc);
+}
