@@ -30,6 +30,17 @@ enum { LANES = 16, CHUNK = 512 };
 #define IN_LANES for (int j = 0; j < LANES; j++)
 #endif
 
+/* The first, if it is larger; never a NaN unless the second is. */
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
+
+/* The parts of a row are compiled into the clones of the functions that use
+ * them. */
+#if defined(__GNUC__)
+#define INLINE __attribute__((always_inline)) static inline
+#else
+#define INLINE static inline
+#endif
+
 /* The largest loss from which softmax is still recovered: p_k is
  * e^(o_k - o_y - loss), and rounding of the loss is a relative error of p. */
 #define TRUSTED_LOSS 16
@@ -41,20 +52,22 @@ enum { LANES = 16, CHUNK = 512 };
  *   chunk   the same for x with steps
  *   sum     the sum of exp(x[k] - m) over the whole row */
 #define ROW_PARTS(S, T, EXP)                                                 \
-  CG_CLONES static T max_##S(int64_t n, const T *x, int64_t sx) {            \
+  INLINE T max_##S(int64_t n, const T *x, int64_t sx) {                      \
     T lane[LANES], m = (T)-INFINITY;                                         \
     int64_t i = 0;                                                           \
     if (sx == 1 && n >= LANES) {                                             \
       IN_LANES lane[j] = x[j];                                               \
       for (i = LANES; i + LANES <= n; i += LANES)                            \
-        IN_LANES lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];          \
-      for (int j = 0; j < LANES; j++) m = lane[j] > m ? lane[j] : m;         \
+        IN_LANES lane[j] = LARGER(x[i + j], lane[j]);                        \
+      for (int j = 0; j < 8; j++) lane[j] = LARGER(lane[j], lane[j + 8]);    \
+      for (int j = 0; j < 4; j++) lane[j] = LARGER(lane[j], lane[j + 4]);    \
+      m = LARGER(LARGER(lane[0], lane[1]), LARGER(lane[2], lane[3]));        \
     }                                                                        \
-    for (; i < n; i++) m = x[i * sx] > m ? x[i * sx] : m;                    \
+    for (; i < n; i++) m = LARGER(x[i * sx], m);                             \
     return m;                                                                \
   }                                                                          \
-  CG_CLONES static double exps_##S(int64_t n, T *restrict e,                 \
-                                   const T *restrict x, T m, T c) {          \
+  INLINE double exps_##S(int64_t n, T *restrict e, const T *restrict x, T m, \
+                         T c) {                                              \
     const int64_t whole = n / LANES * LANES;                                 \
     T lane[LANES] = {0}, rest[LANES], four[4];                               \
     for (int64_t k = 0; k < whole; k += LANES)                               \
@@ -72,14 +85,14 @@ enum { LANES = 16, CHUNK = 512 };
       four[j] = (lane[j] + lane[j + 4]) + (lane[j + 8] + lane[j + 12]);      \
     return (double)((four[0] + four[1]) + (four[2] + four[3]));              \
   }                                                                          \
-  static double chunk_##S(int64_t n, T *e, const T *x, int64_t sx, T m,      \
+  INLINE double chunk_##S(int64_t n, T *e, const T *x, int64_t sx, T m,      \
                           T c) {                                             \
     T dense[CHUNK];                                                          \
     if (sx == 1) return exps_##S(n, e, x, m, c);                             \
     for (int64_t i = 0; i < n; i++) dense[i] = x[i * sx];                    \
     return exps_##S(n, e, dense, m, c);                                      \
   }                                                                          \
-  static double sum_##S(int64_t n, const T *x, int64_t sx, T m) {            \
+  INLINE double sum_##S(int64_t n, const T *x, int64_t sx, T m) {            \
     T e[CHUNK];                                                              \
     double total = 0;                                                        \
     for (int64_t k = 0; k < n; k += CHUNK) {                                 \
@@ -95,15 +108,17 @@ ROW_PARTS(f64, double, exp)
 /* ---- softmax and log softmax ---- */
 
 #define SOFTMAX_ROWS(S, T, LOG)                                              \
-  static void softmax_##S(int64_t n, void *yy, int64_t sy, const void *xx,   \
-                          int64_t sx) {                                      \
+  CG_CLONES static void softmax_##S(int64_t n, void *yy, int64_t sy,         \
+                                    const void *xx, int64_t sx) {            \
     T *y = yy, e[CHUNK];                                                     \
     const T *x = xx, m = max_##S(n, x, sx);                                  \
     double total = 0;                                                        \
     for (int64_t k = 0; k < n; k += CHUNK) {                                 \
       int64_t length = n - k < CHUNK ? n - k : CHUNK;                        \
-      total += chunk_##S(length, e, x + k * sx, sx, m, 0);                   \
-      for (int64_t i = 0; i < length; i++) y[(k + i) * sy] = e[i];           \
+      T *at = sy == 1 ? y + k : e;                                           \
+      total += chunk_##S(length, at, x + k * sx, sx, m, 0);                  \
+      if (sy != 1)                                                           \
+        for (int64_t i = 0; i < length; i++) y[(k + i) * sy] = e[i];         \
     }                                                                        \
     const T s = (T)total;                                                    \
     if (sy == 1)                                                             \
@@ -111,8 +126,8 @@ ROW_PARTS(f64, double, exp)
     else                                                                     \
       for (int64_t i = 0; i < n; i++) y[i * sy] /= s;                        \
   }                                                                          \
-  static void log_softmax_##S(int64_t n, void *yy, int64_t sy,               \
-                              const void *xx, int64_t sx) {                  \
+  CG_CLONES static void log_softmax_##S(int64_t n, void *yy, int64_t sy,     \
+                                        const void *xx, int64_t sx) {        \
     T *y = yy;                                                               \
     const T *x = xx, m = max_##S(n, x, sx);                                  \
     const T log_s = LOG((T)sum_##S(n, x, sx, m));                            \
@@ -135,19 +150,20 @@ const kernel_softmax kernel_log_softmax_row = {log_softmax_f32,
  * log of the sum of exponentials: a = o_y, b = loss if the loss is known and
  * small enough, else a = m and b = log sum e^(o_k - m). */
 #define CROSS_ENTROPY_ROWS(S, T, LOG)                                        \
-  static void losses_##S(int64_t rows, int64_t n, T *loss, const T *o,       \
-                         const int64_t *y) {                                 \
+  CG_CLONES static void losses_##S(int64_t rows, int64_t n, T *loss,         \
+                                   const T *o, const int64_t *y) {           \
     for (int64_t r = 0; r < rows; r++, o += n) {                             \
       const T m = max_##S(n, o, 1);                                          \
       loss[r] = LOG((T)sum_##S(n, o, 1, m)) + (m - o[y[r]]);                 \
     }                                                                        \
   }                                                                          \
-  CG_CLONES static void scale_##S(int64_t n, T *restrict y,                  \
-                                  const T *restrict e, T c) {                \
+  INLINE void scale_##S(int64_t n, T *restrict y, const T *restrict e,       \
+                        T c) {                                               \
     for (int64_t i = 0; i < n; i++) y[i] = c * e[i];                         \
   }                                                                          \
-  static void losses_grad_##S(int64_t rows, int64_t n, T *go, const T *gy,   \
-                              const T *o, const int64_t *y, const T *loss) { \
+  CG_CLONES static void losses_grad_##S(int64_t rows, int64_t n, T *go,      \
+                                        const T *gy, const T *o,             \
+                                        const int64_t *y, const T *loss) {   \
     T e[CHUNK];                                                              \
     for (int64_t r = 0; r < rows; r++, o += n, go += n) {                    \
       T a = o[y[r]], b = loss ? loss[r] : (T)INFINITY;                       \

@@ -77,9 +77,11 @@ START_TEST(products_of_all_sizes_and_layouts) {
   for (int m = 0; m < N_SIZES; m++)
     for (int n = 0; n < N_SIZES; n++)
       for (int k = 0; k < N_SIZES; k++)
-        for (int la = 0; la < N_LAYOUTS; la++)
-          for (int lb = 0; lb < N_LAYOUTS; lb++)
-            check(&rng, dtype, sizes[m], sizes[n], sizes[k], ta, tb, la, lb);
+        for (int la = 0; la < N_LAYOUTS; la++) {
+          /* A fifth of the pairs for each size, all pairs for some sizes. */
+          int lb = (la + m + 2 * n + 3 * k) % N_LAYOUTS;
+          check(&rng, dtype, sizes[m], sizes[n], sizes[k], ta, tb, la, lb);
+        }
 }
 END_TEST
 

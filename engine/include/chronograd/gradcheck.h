@@ -54,7 +54,8 @@ CG_API cg_status cg_gradcheck(cg_tape *tape, cg_function f,
 /* Checks the second order: the gradient of <v, grad <u, f(x)>> for random v,
  * obtained by recording the backward walk and walking back over it, against
  * central differences of the first-order gradient. u is a variable like the
- * leaves and is reported as operand n_in. Errors as above; tolerance 0: 1e-5. */
+ * leaves and is reported as operand n_in. Errors as above; tolerance 0: 1e-5.
+ */
 CG_API cg_status cg_gradgradcheck(cg_tape *tape, cg_function f,
                                   cg_tensor *const *in, int n_in, void *context,
                                   const cg_gradcheck_options *options,
