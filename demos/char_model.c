@@ -9,16 +9,20 @@
 
 /* ---- construction ---- */
 
-/* A state that W_hh turns without changing its length keeps its memory for
- * longer from the first step on. */
-static cg_status make_orthogonal(const char_model *m, cg_rng *rng,
-                                 cg_error *err) {
-  cg_status status = CG_OK;
+/* PyTorch's first values are slow to learn from here. A symbol picks a column of
+ * W_ih, which is its embedding, and +-1/sqrt(H) is too little to be heard beside
+ * the state: it begins standard normal, as embeddings do. An orthogonal W_hh
+ * shrinks all directions of the state alike. The gain was chosen by the loss on
+ * a validation text. */
+static cg_status draw_values(const char_model *m, cg_rng *rng, cg_error *err) {
+  const double gain = 0.7;
+  cg_status status = cg_init_normal(
+      cg_params_find(m->params, "rnn.weight_ih_l0"), rng, 0.0, 1.0, err);
   for (int k = 0; k < m->layers && !status; k++) {
     char name[32];
     snprintf(name, sizeof name, "rnn.weight_hh_l%d", k);
-    status = cg_init_orthogonal(cg_params_find(m->params, name), rng, 1.0, NULL,
-                                err);
+    status = cg_init_orthogonal(cg_params_find(m->params, name), rng, gain,
+                                NULL, err);
   }
   return status;
 }
@@ -40,7 +44,7 @@ int char_model_build(char_model *m, cg_rng *rng) {
         m->params, "fc",
         &(cg_linear_config){.in_features = m->hidden, .out_features = V}, rng,
         &err);
-  if (m->fc && (!rng || !make_orthogonal(m, rng, &err))) return DEMO_OK;
+  if (m->fc && (!rng || !draw_values(m, rng, &err))) return DEMO_OK;
   char_model_free(m);
   return demo_fail_cg(&err, "cannot build the model");
 }

@@ -19,8 +19,7 @@ typedef struct char_model {
 } char_model;
 
 /* Fills in the net for the vocabulary, hidden and layers that are set, its
- * values drawn from `rng` (NULL: to be loaded). As PyTorch's, but for W_hh,
- * which is orthogonal. Complains and returns an exit status. */
+ * values drawn from `rng` (NULL: to be loaded). Complains and returns an exit status. */
 int char_model_build(char_model *model, cg_rng *rng);
 void char_model_free(char_model *model);
 

@@ -46,7 +46,7 @@ void char_options_help(void) {
       "  --iterations N            or: how many updates; then the same seed\n"
       "                            gives the same losses to the last bit\n"
       "  --cell rnn  --hidden N (256)  --layers N (1)\n"
-      "  --batch N (32)  --steps N (64)    streams, and symbols per window\n"
+      "  --batch N (32)  --steps N (32)    streams, and symbols per window\n"
       "  --optimizer adam|sgd (adam)  --lr X (0.004; sgd: 0.1)\n"
       "  --clip X (1)              largest norm of the gradient; 0: any\n"
       "  --val-fraction X (0.05)   the end of each file that is held out\n"
@@ -94,7 +94,7 @@ static bool set_number(char_options *o, int option, const char *text) {
     case ITERATIONS:
       return cli_int64("--iterations", text, 1, 1000000000, &o->iterations);
     case SECONDS: return cli_double("--seconds", text, 0.1, 1e8, &o->seconds);
-    case LR: return cli_double("--lr", text, 1e-12, 1e3, &o->lr);
+    case LR: return cli_double("--lr", text, 1e-12, 1e38, &o->lr);
     case CLIP: return cli_double("--clip", text, 0, 1e12, &o->clip);
     case VAL_FRACTION:
       return cli_double("--val-fraction", text, 1e-6, 0.9, &o->val_fraction);
@@ -133,7 +133,7 @@ static bool check(const char_options *o, char_command command) {
 
 int char_options_parse(char_options *o, char_command command, int argc,
                        char **argv, bool *help) {
-  *o = (char_options){.hidden = 256, .layers = 1, .batch = 32, .steps = 64,
+  *o = (char_options){.hidden = 256, .layers = 1, .batch = 32, .steps = 32,
                       .seconds = 60, .clip = 1, .val_fraction = 0.05,
                       .validations = 10, .length = 400, .temperature = 0.7,
                       .seed = 1};

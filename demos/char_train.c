@@ -52,12 +52,14 @@ static void stop(int number) {
   stopped = 1;
 }
 
-/* The first signal asks for an end; the next one has its usual effect. */
-static void catch_signals(void) {
+/* The first signal asks for an end; the next one has its usual effect. One that
+ * is ignored, as in the background of a script, stays so. */
+static void catch_signal(int number) {
+  struct sigaction before;
   struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
   sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
+  if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+    sigaction(number, &action, NULL);
 }
 
 /* ---- one update ---- */
@@ -190,7 +192,8 @@ static double fraction_done(const trainer *t) {
 
 static int run(trainer *t) {
   int status = DEMO_OK;
-  catch_signals();
+  catch_signal(SIGINT);
+  catch_signal(SIGTERM);
   t->progress = progress_begin();
   t->started = seconds_now();
   while (!status && !stopped && t->fraction < 1) {

@@ -15,6 +15,12 @@
 #include "backward_impl.h"
 #include "kernel.h"
 
+/* Headers lie one behind the other: this many bytes ahead of the walk down the
+ * recording will be needed soon. */
+#define AHEAD 1024
+/* The same for the walk over the sorted nodes. */
+#define SOON 8
+
 /* ---- sort ---- */
 
 /* Stamps x as reached. True if it is a node to be sorted: one that was computed
@@ -55,6 +61,7 @@ cg_status walk_sort(cg_tape *tape, cg_tensor *const *roots, int n_roots,
     if (!x || roots[i]->serial > x->serial) x = roots[i];
   }
   for (; pending; x = x->prev) {
+    __builtin_prefetch((const char *)x - AHEAD);
     if (x->stamp != tape->stamp || !(x->flags & T_GRAD)) continue;
     pending--;
     cg_status status = push_order(tape, n, x);
@@ -209,8 +216,10 @@ void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
   tape_mode was = tape->mode;
   tape->mode = w->recorded ? MODE_RECORD : MODE_TEMP;
   plant(w, roots, seeds, n_roots);
-  for (size_t i = 0; i < count && !tape->error.status; i++)
+  for (size_t i = 0; i < count && !tape->error.status; i++) {
+    if (i + SOON < count) __builtin_prefetch(tape->order[i + SOON]);
     visit(w, tape->order[i]);
+  }
   if (tape->error.status) walk_clean(w, count);
   if (!w->recorded) tape_drop_frame(tape);
   tape->mode = was;

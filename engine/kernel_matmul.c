@@ -49,12 +49,14 @@ void kernel_gemm_plain(const gemm_args *g) {
 
 /* ---- choice ---- */
 
+#if defined(CG_HAVE_XSMM) || defined(CG_HAVE_CBLAS)
 /* Products of fewer multiplications are not worth a call. */
 #define TINY 256
 
 static bool tiny(const gemm_args *g) {
   return g->m * g->n * g->k < TINY;
 }
+#endif
 
 /* A product with a vector is bound by reading the matrix once: transposing it
  * first would double that. */

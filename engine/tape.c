@@ -190,7 +190,7 @@ cg_status cg_tape_rewind_keep(cg_tape *tape, cg_mark mark, cg_tensor **tensors,
   if (!tape || count < 0 || (count && !tensors)) return CG_ERR_ARG;
   carried *list =
       tape_scratch(tape, sizeof *list * (size_t)(count + 1), "rewind_keep");
-  bool ok = list != NULL;
+  bool ok = list && !tape->error.status;
   for (int i = 0; ok && i < count; i++)
     ok = stash(tape, tensors[i], i, &list[i]);
   cg_error error = tape->error;

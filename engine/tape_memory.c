@@ -59,6 +59,14 @@ static inline void set_dims(cg_tensor *x, const cg_spec *spec) {
   if (contiguous) x->flags |= T_CONTIGUOUS;
 }
 
+/* Attributes are a few words as a rule: not worth a call. */
+static inline void copy_attr(void *to, const void *attr, size_t size) {
+  if (size == sizeof(uint64_t))
+    memcpy(to, attr, sizeof(uint64_t));
+  else
+    memcpy(to, attr, size);
+}
+
 /* Makes x a temporary of the current frame. */
 static inline void become_temp(cg_tape *tape, cg_tensor *x) {
   x->flags |= T_TEMP;
@@ -105,7 +113,7 @@ cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
     become_temp(tape, x);
     return x;
   }
-  if (op && op->attr_size) memcpy(t_attr(x), attr, op->attr_size);
+  if (op && op->attr_size) copy_attr(t_attr(x), attr, op->attr_size);
   tape->serial++;
   tape->position++;
   return x;

@@ -2,7 +2,9 @@
  * that Graphviz accepts it whatever the names, and what is left of it when
  * writing fails. */
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -486,6 +488,26 @@ START_TEST(unwritable_directory) {
 }
 END_TEST
 
+/* The file may grow to 5000 bytes only: writing fails half-way. Tests run in
+ * processes of their own, so the limit ends with this one. */
+START_TEST(no_room) {
+  draw(cg_scalar(tape, CG_F64, 1), NULL);
+  signal(SIGXFSZ, SIG_IGN);
+  struct rlimit limit;
+  ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = 5000;
+  ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  cannot_draw(file);
+  limit.rlim_cur = before;
+  ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  ck_assert_int_eq(files_there(), 1); /* the old one, as it was */
+  char *now = read_whole(file);
+  ck_assert_str_eq(now, text);
+  free(now);
+}
+END_TEST
+
 START_TEST(null_device) {
   cg_tensor *x = cg_scalar(tape, CG_F64, 1);
   ck_assert_int_eq(cg_draw(tape, x, "/dev/null", NULL, NULL), CG_OK);
@@ -578,6 +600,7 @@ int main(void) {
   tcase_add_test(tc, full_device);
   tcase_add_test(tc, places_that_cannot_be_written);
   tcase_add_test(tc, unwritable_directory);
+  tcase_add_test(tc, no_room);
   tcase_add_test(tc, null_device);
   tcase_add_test(tc, replacing_a_file);
   tcase_add_test(tc, bad_arguments);

@@ -254,7 +254,8 @@ START_TEST(hessian_vector_product_of_a_matrix_product) {
     for (int i = 0; i < 2; i++)
       for (int j = 0; j < 2; j++)
         for (int k = 0; k < 2; k++)
-          C[i][j] += tb ? b[2 * k + i] * b[2 * k + j] : b[2 * i + k] * b[2 * j + k];
+          C[i][j] += tb ? b[2 * k + i] * b[2 * k + j]
+                        : b[2 * i + k] * b[2 * j + k];
     for (int i = 0; i < 2; i++)
       for (int j = 0; j < 2; j++) {
         double want = 0;

@@ -331,7 +331,8 @@ START_TEST(bad_joins_are_refused) {
                     cg_full(tape, CG_F64, CG_DIMS(2, 4), 1), NULL};
   cg_tensor *mixed[] = {x[0], cg_full(tape, CG_F32, CG_DIMS(2, 3), 1)};
   ck_assert_ptr_null(cg_stack(tape, x, 2, 0));
-  failed(tape, CG_ERR_SHAPE, "stack", "operand 0 is [2, 3] and operand 1 is [2, 4]");
+  failed(tape, CG_ERR_SHAPE, "stack",
+         "operand 0 is [2, 3] and operand 1 is [2, 4]");
   ck_assert_ptr_null(cg_concat(tape, x, 2, 0));
   failed(tape, CG_ERR_SHAPE, "concat", "[2, 4]");
   ck_assert_ptr_null(cg_concat(tape, mixed, 2, 0));

@@ -157,6 +157,16 @@ START_TEST(rewind_keep_carries_values) {
 }
 END_TEST
 
+START_TEST(rewind_keep_does_not_lose_an_error) {
+  cg_mark mark = cg_tape_mark(tape);
+  cg_tensor *x = cg_scalar(tape, CG_F64, 2.385);
+  ck_assert_ptr_null(cg_exp(tape, NULL));
+  ck_assert_int_eq(cg_tape_rewind_keep(tape, mark, &x, 1), CG_ERR_ARG);
+  ck_assert_ptr_null(x);
+  failed(tape, CG_ERR_ARG, "exp", "operand 0 is NULL");
+}
+END_TEST
+
 START_TEST(rewind_keep_of_nothing_or_rubbish) {
   cg_mark mark = cg_tape_mark(tape);
   cg_tensor *x = number(1);
@@ -376,6 +386,7 @@ int main(void) {
   tcase_add_test(tc, foreign_marks_are_refused);
   tcase_add_test(tc, reset_starts_over);
   tcase_add_test(tc, rewind_keep_carries_values);
+  tcase_add_test(tc, rewind_keep_does_not_lose_an_error);
   tcase_add_test(tc, rewind_keep_of_nothing_or_rubbish);
   tcase_add_test(tc, recording_off_computes_values_only);
   tcase_add_test(tc, scopes_nest_and_name_tensors);

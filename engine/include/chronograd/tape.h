@@ -54,8 +54,9 @@ CG_API cg_status cg_tape_rewind(cg_tape *tape, cg_mark mark);
 /* Rewinds to `mark`, but carries the values of `count` tensors over: each
  * tensors[i] is replaced by a constant with the same value, recorded after the
  * mark, with no history. This is how state passes from one window of truncated
- * BPTT to the next without the tape growing. On an error the tape is rewound,
- * the error is on it, and all tensors[i] are NULL. */
+ * BPTT to the next without the tape growing. On an error, also one that was on
+ * the tape before, the tape is rewound, the error is on it, and all tensors[i]
+ * are NULL. */
 CG_API cg_status cg_tape_rewind_keep(cg_tape *tape, cg_mark mark,
                                      cg_tensor **tensors, int count);
 /* Drops everything, clears the error, and starts recording again. */

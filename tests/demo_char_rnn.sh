@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# char_rnn from outside: it learns, keeps and continues a text; the same seed
+# gives the same losses; memory stays flat; what is wrong is said in one line.
+# usage: demo_char_rnn.sh PROGRAM
+
+set -u
+export LC_ALL=C
+program=$(readlink -f "${1:?usage: demo_char_rnn.sh PROGRAM}")
+dir=$(mktemp -d) || exit 1
+trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failures=0
+
+bad() {
+  echo "FAIL: $*"
+  failures=$((failures + 1))
+}
+
+# refuses STATUS PATTERN ARGUMENT...: that exit status, and one line on stderr.
+refuses() {
+  local want=$1 pattern=$2 status
+  shift 2
+  timeout 20 "$program" "$@" >out 2>err </dev/null
+  status=$?
+  [ "$status" = "$want" ] || bad "exit status $status, not $want: $*"
+  [ "$(wc -l <err)" = 1 ] || bad "not one line on stderr: $*: $(cat err)"
+  grep -q -- "$pattern" err || bad "no '$pattern' for $*: $(cat err)"
+}
+
+# 80 kB of words in random order, from a generator that is the same everywhere.
+awk 'BEGIN {
+  n = split("the autumn river carried seven yellow leaves below our bridge " \
+            "where nobody had ever thought about winter until morning came " \
+            "with silver frost upon every window", word, " ")
+  for (x = 2385; bytes < 80000; bytes += length(w) + 1) {
+    x = (x * 16807) % 2147483647
+    w = word[1 + int(x / 65536) % n]
+    printf "%s%s", w, (++k % 9 ? " " : "\n")
+  }
+}' >words.txt
+small="--data words.txt --hidden 64 --batch 16 --steps 16"
+
+# ---- it trains, the same each time, in flat memory ----
+
+# shellcheck disable=SC2086  # $small is a list of words
+train() { "$program" train $small "$@"; }
+
+train --iterations 600 --log a.tsv >a.out || bad "training"
+train --iterations 600 --log b.tsv >b.out || bad "training again"
+cmp -s <(cut -f 1,3-6,8 a.tsv) <(cut -f 1,3-6,8 b.tsv) ||
+  bad "the same seed gave other losses"
+train --iterations 60 --seed 2 --log c.tsv >/dev/null
+cmp -s <(cut -f 3 a.tsv | sed -n 2p) <(cut -f 3 c.tsv | sed -n 2p) &&
+  bad "another seed gave the same losses"
+[ "$(head -n 1 a.tsv | tr '\t' ' ')" = "iteration seconds train_loss \
+train_bits val_loss val_bits chars_per_s grad_norm" ] || bad "the log's header"
+awk -F '\t' 'NF != 8 { exit 1 }' a.tsv || bad "a row of the log is not whole"
+grep -q "below the trigram baseline" a.out || bad "trigram: $(tail -n 5 a.out)"
+grep -q "not below" a.out && bad "the network is not below the trigram"
+awk '/the tape holds/ { found = $4 == $8 && $11 == 0 }
+     END { exit !found }' FS='[ :)]+' a.out || bad "memory: $(grep tape a.out)"
+
+# ---- what is wrong ----
+
+: >empty.txt
+head -c 300 words.txt >short.txt
+refuses 2 "which of" 
+refuses 2 "none of" learn
+refuses 2 "data" train
+refuses 2 "not in" train --data words.txt --hidden 0
+refuses 2 "no finite number" train --data words.txt --lr nan
+refuses 2 "not available yet" train --data words.txt --cell lstm
+refuses 2 "exclude" train --data words.txt --seconds 1 --iterations 1
+refuses 2 "missing.txt" train --data missing.txt
+refuses 2 "cannot read" train --data .
+refuses 2 "empty" train --data empty.txt
+refuses 2 "needs 1025" train --data short.txt
+refuses 2 "missing" sample
+refuses 2 "words.txt\|built without" sample --model words.txt
+refuses 1 "nowhere" train --data words.txt --log nowhere/a.tsv
+[ -e /dev/full ] && refuses 1 "/dev/full" train --data words.txt --log /dev/full
+refuses 1 "not finite" train --data words.txt --optimizer sgd --lr 1e38 \
+  --clip 0 --hidden 16 --iterations 200
+
+# ---- keeping a model, where the library can ----
+
+started=$SECONDS
+if ! train --iterations 1 --save probe.safetensors >out 2>err; then
+  [ "$(wc -l <err)" = 1 ] || bad "no single line without a JSON library"
+  [ -s out ] && bad "it began to train a model that cannot be kept"
+  [ $((SECONDS - started)) -lt 5 ] || bad "it trained before it said so"
+  echo "models cannot be saved in this build: that part is left out"
+  [ "$failures" = 0 ]
+  exit
+fi
+
+train --iterations 1200 --save m.safetensors >m.out || bad "training to keep"
+"$program" sample --model m.safetensors --length 2000 --prompt "the " >s1 ||
+  bad "sampling"
+"$program" sample --model m.safetensors --length 2000 --prompt "the " >s2
+cmp -s s1 s2 || bad "the same seed wrote another sample"
+[ "$(wc -c <s1)" = 2005 ] || bad "the sample has $(wc -c <s1) bytes"
+# Of the sampled words, at least 4 in 5 are words of the text.
+tr -s ' \n' '\n\n' <words.txt | sort -u >known
+tr -s ' \n' '\n\n' <s1 | sort | grep . >sampled
+real=$(grep -c -x -F -f <(grep . known) sampled)
+total=$(wc -l <sampled)
+[ $((5 * real)) -ge $((4 * total)) ] || bad "$real of $total words are real"
+"$program" eval --model m.safetensors --data words.txt | grep -q perplexity ||
+  bad "evaluating"
+
+sum=$(cksum <m.safetensors)
+refuses 2 "0x51" sample --model m.safetensors --prompt "Quebec"
+printf 'the \377' >byte.txt
+refuses 2 "0xff at offset 4" eval --model m.safetensors --data byte.txt
+head -c 5000 m.safetensors >cut.safetensors
+refuses 2 "cut.safetensors" sample --model cut.safetensors
+refuses 2 "gone" sample --model gone.safetensors
+refuses 1 "nowhere" train --data words.txt --save nowhere/m.safetensors
+[ -s out ] && bad "it began to train a model that cannot be kept"
+refuses 2 "directory" train --data words.txt --save .
+if [ -e /dev/full ]; then
+  refuses 1 "/dev/full" train --data words.txt --save /dev/full
+  [ -s out ] && bad "it began to train for a full disk"
+  "$program" sample --model m.safetensors >/dev/full 2>err &&
+    bad "a sample that nobody got counts as written"
+fi
+refuses 1 "not finite" train --data words.txt --save m.safetensors \
+  --optimizer sgd --lr 1e38 --clip 0 --hidden 16 --iterations 200
+[ "$(cksum <m.safetensors)" = "$sum" ] || bad "a failure changed the model file"
+
+# ---- Ctrl-C ----
+
+# shellcheck disable=SC2086  # as above
+"$program" train $small --seconds 60 --save stopped.safetensors \
+  >stopped.out 2>&1 &
+job=$!
+for _ in $(seq 50); do
+  grep -q iteration stopped.out && break
+  sleep 0.1
+done
+kill -TERM "$job"
+wait "$job" || bad "a stopped training failed: $(cat stopped.out)"
+grep -q "saved stopped.safetensors" stopped.out || bad "it did not save"
+"$program" sample --model stopped.safetensors --length 5 >/dev/null ||
+  bad "what it saved when stopped cannot be used"
+
+[ "$failures" = 0 ] && echo "char_rnn: all as it should be"
+[ "$failures" = 0 ]
