@@ -9,11 +9,11 @@
 
 /* ---- construction ---- */
 
-/* PyTorch's first values are slow to learn from here. A symbol picks a column of
- * W_ih, which is its embedding, and +-1/sqrt(H) is too little to be heard beside
- * the state: it begins standard normal, as embeddings do. An orthogonal W_hh
- * shrinks all directions of the state alike. The gain was chosen by the loss on
- * a validation text. */
+/* PyTorch's first values are slow to learn from here. A symbol picks a column
+ * of W_ih, which is its embedding, and +-1/sqrt(H) is too little to be heard
+ * beside the state: it begins standard normal, as embeddings do. An orthogonal
+ * W_hh shrinks all directions of the state alike. The gain was chosen by the
+ * loss on a validation text. */
 static cg_status draw_values(const char_model *m, cg_rng *rng, cg_error *err) {
   const double gain = 0.7;
   cg_status status = cg_init_normal(

@@ -19,7 +19,8 @@ typedef struct char_model {
 } char_model;
 
 /* Fills in the net for the vocabulary, hidden and layers that are set, its
- * values drawn from `rng` (NULL: to be loaded). Complains and returns an exit status. */
+ * values drawn from `rng` (NULL: to be loaded). Complains and returns an exit
+ * status. */
 int char_model_build(char_model *model, cg_rng *rng);
 void char_model_free(char_model *model);
 
@@ -37,8 +38,8 @@ int char_model_measure(cg_tape *tape, const char_model *model,
                        const symbols *text, int64_t max_B, int64_t T,
                        double *loss);
 
-/* The file: parameters by PyTorch's names, and in the metadata what is needed to
- * build the net. The first answers only a status; the second complains. */
+/* The file: parameters by PyTorch's names, and in the metadata what is needed
+ * to build the net. The first answers only a status; the second complains. */
 cg_status char_model_save(const char_model *model, const char *path,
                           cg_error *err);
 int char_model_load(char_model *model, const char *path);

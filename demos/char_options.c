@@ -52,9 +52,9 @@ void char_options_help(void) {
       "  --val-fraction X (0.05)   the end of each file that is held out\n"
       "  --validations N (10)      how often to measure the loss on it\n"
       "  --seed N (1)\n"
-      "  The learning rate falls to 0 along half a cosine, over the iterations\n"
-      "  or, with --seconds, over the time. Ctrl-C ends training early; the\n"
-      "  model is kept.\n"
+      "  The learning rate falls to 0 along half a cosine, over the\n"
+      "  iterations or, with --seconds, over the time. Ctrl-C ends training\n"
+      "  early; the model is kept.\n"
       "\n"
       "char_rnn sample --model MODEL      writes\n"
       "  --prompt TEXT  --length N (400)  --temperature X (0.7)  --seed N (1)\n"
@@ -162,7 +162,8 @@ int char_options_parse(char_options *o, char_command command, int argc,
   if (optind < argc)
     return demo_fail(DEMO_USAGE, "what is \"%s\"? See --help", argv[optind]);
   if (timed && o->iterations)
-    return demo_fail(DEMO_USAGE, "--seconds and --iterations exclude each other");
+    return demo_fail(DEMO_USAGE,
+                     "--seconds and --iterations exclude each other");
   o->files = argv + 1;
   o->n_files = kept - 1;
   if (o->lr == 0) o->lr = o->sgd ? 0.1 : 0.004;

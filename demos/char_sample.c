@@ -60,7 +60,8 @@ static bool write_text(writer *w, int64_t length) {
 /* Without a prompt it begins as after the end of a line. */
 static bool read_prompt(writer *w, const char *prompt) {
   const vocabulary *v = &w->model->vocabulary;
-  if (!*prompt) return read_symbol(w, v->symbol['\n'] < 0 ? 0 : v->symbol['\n']);
+  int newline = v->symbol['\n'];
+  if (!*prompt) return read_symbol(w, newline < 0 ? 0 : newline);
   fputs(prompt, stdout);
   for (; *prompt; prompt++)
     if (!read_symbol(w, v->symbol[(unsigned char)*prompt])) return false;

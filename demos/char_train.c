@@ -33,7 +33,7 @@ typedef struct trainer {
   int64_t iteration;         /* updates so far */
   double fraction;           /* of the work done */
   double loss, norm;         /* of the last window */
-  double loss_sum;           /* over the windows since the last row of the log */
+  double loss_sum;           /* over the windows since the log's last row */
   int64_t windows;           /* how many those are */
   int64_t validations;       /* so far */
   int64_t measured;          /* iteration of the last of them */
@@ -134,12 +134,10 @@ static double speed(const trainer *t, double seconds) {
 /* A row of the log, with the mean loss since the last one. */
 static void write_row(trainer *t, double val_loss) {
   double seconds = elapsed(t);
+  double loss = t->windows ? t->loss_sum / (double)t->windows : NAN;
   train_log_row(&t->log,
                 &(train_row){.iteration = t->iteration, .seconds = seconds,
-                             .train_loss = t->windows
-                                               ? t->loss_sum / (double)t->windows
-                                               : NAN,
-                             .val_loss = val_loss,
+                             .train_loss = loss, .val_loss = val_loss,
                              .chars_per_s = speed(t, seconds),
                              .grad_norm = t->norm});
   t->loss_sum = 0;
@@ -236,9 +234,9 @@ static int check_lengths(const trainer *t) {
   size_t needed = text_stream_needs(t->o->batch, t->o->steps);
   if (t->data.train.count < needed)
     return demo_fail(DEMO_USAGE,
-                     "the text has %zu bytes for training, but a window of %lld "
-                     "streams and %lld steps needs %zu: give more text, or a "
-                     "smaller --batch or --steps",
+                     "the text has %zu bytes for training, but a window of "
+                     "%lld streams and %lld steps needs %zu: give more text, "
+                     "or a smaller --batch or --steps",
                      t->data.train.count, (long long)t->o->batch,
                      (long long)t->o->steps, needed);
   if (t->data.validation.count < 2)
@@ -253,10 +251,10 @@ static int make_optimizer(trainer *t) {
   cg_error err = {0};
   cg_params *params = t->model.params;
   double lr = t->o->lr;
-  t->optimizer =
-      t->o->sgd
-          ? cg_sgd_new(params, &(cg_sgd_config){.lr = lr, .momentum = 0.9}, &err)
-          : cg_adam_new(params, &(cg_adam_config){.lr = lr}, &err);
+  cg_sgd_config sgd = {.lr = lr, .momentum = 0.9};
+  cg_adam_config adam = {.lr = lr};
+  t->optimizer = t->o->sgd ? cg_sgd_new(params, &sgd, &err)
+                           : cg_adam_new(params, &adam, &err);
   return t->optimizer ? DEMO_OK : demo_fail_cg(&err, "the optimizer");
 }
 

@@ -7,15 +7,18 @@
 #include <stdint.h>
 
 /* How the probability of what was never seen is estimated. n() counts in the
- * training text, t() counts the different symbols seen after a context, and V is
- * the size of the alphabet:
+ * training text, t() counts the different symbols seen after a context, and V
+ * is the size of the alphabet:
  *
  *   add one      p(c | ab) = (n(abc) + 1) / (n(ab) + V)
  *   Witten-Bell  p(c | ab) = (n(abc) + t(ab) p(c | b)) / (n(ab) + t(ab)),
  *                p(c | b) likewise from p(c), and p(c) from 1/V; a context that
  *                was never seen leaves it to the shorter one
  */
-typedef enum ngram_smoothing { NGRAM_ADD_ONE, NGRAM_WITTEN_BELL } ngram_smoothing;
+typedef enum ngram_smoothing {
+  NGRAM_ADD_ONE,
+  NGRAM_WITTEN_BELL
+} ngram_smoothing;
 
 /* Counts of single symbols, pairs and triples. */
 typedef struct ngram ngram;

@@ -41,8 +41,8 @@ void progress_show(progress *p, const progress_state *s, double now) {
          1e-3 * s->chars_per_s, left / 60, left % 60, p->bar ? "\033[K" : "\n");
   fflush(stdout);
   p->drawn = p->bar;
-  p->next_at = p->bar ? now + BAR_SECONDS
-                      : LINE_FRACTION * (floor(s->fraction / LINE_FRACTION) + 1);
+  double line = floor(s->fraction / LINE_FRACTION) + 1;
+  p->next_at = p->bar ? now + BAR_SECONDS : line * LINE_FRACTION;
 }
 
 void progress_say(progress *p, const char *fmt, ...) {

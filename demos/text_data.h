@@ -40,8 +40,8 @@ int text_data_load(text_data *data, char *const *paths, int count,
                    double val_fraction);
 void text_data_free(text_data *data);
 
-/* Reads files into symbols of a given vocabulary; a byte that is not in it is an
- * error, as above. The caller frees text->at. */
+/* Reads files into symbols of a given vocabulary; a byte that is not in it is
+ * an error, as above. The caller frees text->at. */
 int text_load(symbols *text, char *const *paths, int count,
               const vocabulary *v);
 

@@ -33,8 +33,9 @@ void text_stream_free(text_stream *s);
 size_t text_stream_needs(int64_t B, int64_t T);
 
 /* For training: the next window. When no whole window is left, a new pass
- * begins, over a text that is turned around a circle to a random origin, so that
- * its windows are others. Returns whether a pass has begun: states start anew. */
+ * begins, over a text that is turned around a circle to a random origin, so
+ * that its windows are others. Returns whether a pass has begun: states start
+ * anew. */
 bool text_stream_next(text_stream *s);
 
 /* For measuring: rewinds to the beginning of the text itself. */

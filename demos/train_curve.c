@@ -22,7 +22,10 @@ static char *picture_path(const char *log) {
 /* A string of gnuplot's: in single quotes, which are doubled within. */
 static void put_string(FILE *to, const char *name, const char *value) {
   fprintf(to, "%s = '", name);
-  for (; *value; value++) fputs(*value == '\'' ? "''" : (char[]){*value, 0}, to);
+  for (; *value; value++) {
+    if (*value == '\'') fputc('\'', to);
+    fputc(*value, to);
+  }
   fputs("'\n", to);
 }
 

@@ -63,6 +63,11 @@ extern const kernel_map kernel_add, kernel_sub, kernel_mul, kernel_div,
     kernel_tanh, kernel_sigmoid, kernel_relu, kernel_tanh_grad,
     kernel_sigmoid_grad, kernel_relu_grad, kernel_pow_da, kernel_pow_db;
 
+/* out [cols, rows] = in^T for a float matrix in [rows, cols] whose rows are ld
+ * apart (kernel_transpose.c). */
+void kernel_transpose(cg_dtype dtype, int64_t rows, int64_t cols,
+                      const void *in, int64_t ld, void *out);
+
 /* ---- matrix products (kernel_matmul.c) ---- */
 
 /* C [m, n] = op(A) op(B), or C += if `accumulate`; op(A) [m, k] is A or, if ta,

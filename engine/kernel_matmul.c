@@ -47,6 +47,58 @@ void kernel_gemm_plain(const gemm_args *g) {
     plain_f64(g);
 }
 
+/* ---- few rows times a transposed matrix ---- */
+
+/* Each element is the inner product of a row of A and a row of B, both stored
+ * one element behind the other: LANES partial sums, added up in a fixed order,
+ * for ROWS rows of B at a time. */
+enum { LANES = 16, ROWS = 4 };
+
+#define DOTS(name, T)                                                        \
+  CG_CLONES static void name##_rows(int64_t k, const T *a, const T *b,       \
+                                    int64_t ldb, T *sum) {                   \
+    T lane[ROWS][LANES] = {{0}};                                             \
+    int64_t l = 0;                                                           \
+    for (; l + LANES <= k; l += LANES)                                       \
+      for (int r = 0; r < ROWS; r++)                                         \
+        for (int j = 0; j < LANES; j++)                                      \
+          lane[r][j] += a[l + j] * b[r * ldb + l + j];                       \
+    for (int r = 0; r < ROWS; r++) {                                         \
+      T total = 0;                                                           \
+      for (int j = 0; j < LANES; j++) total += lane[r][j];                   \
+      for (int64_t i = l; i < k; i++) total += a[i] * b[r * ldb + i];        \
+      sum[r] = total;                                                        \
+    }                                                                        \
+  }                                                                          \
+  static void name(const gemm_args *g) {                                     \
+    for (int64_t i = 0; i < g->m; i++) {                                     \
+      const T *a = (const T *)g->a + i * g->lda;                             \
+      T *c = (T *)g->c + i * g->ldc;                                         \
+      for (int64_t j = 0; j < g->n; j += ROWS) {                             \
+        /* The last rows are done again rather than in another way. */       \
+        int64_t at = j + ROWS <= g->n ? j : g->n - ROWS;                     \
+        T sum[ROWS];                                                         \
+        name##_rows(g->k, a, (const T *)g->b + at * g->ldb, g->ldb, sum);    \
+        for (int64_t r = j - at; r < ROWS; r++)                              \
+          c[at + r] = g->accumulate ? c[at + r] + sum[r] : sum[r];           \
+      }                                                                      \
+    }                                                                        \
+  }
+
+DOTS(dots_f32, float)
+DOTS(dots_f64, double)
+
+static bool suits_dots(const gemm_args *g) {
+  return !g->ta && g->tb && g->m < 8 && g->n >= ROWS;
+}
+
+static void gemm_dots(const gemm_args *g) {
+  if (g->dtype == CG_F32)
+    dots_f32(g);
+  else
+    dots_f64(g);
+}
+
 /* ---- choice ---- */
 
 #if defined(CG_HAVE_XSMM) || defined(CG_HAVE_CBLAS)
@@ -58,7 +110,7 @@ static bool tiny(const gemm_args *g) {
 }
 #endif
 
-/* A product with a vector is bound by reading the matrix once: transposing it
+/* A product with a few rows is bound by reading the matrix once: transposing it
  * first would double that. */
 static bool suits_xsmm(const gemm_args *g) {
 #ifdef CG_HAVE_XSMM
@@ -100,6 +152,10 @@ static void gemm_cblas(const gemm_args *g) {
 #endif
 
 void kernel_gemm(const gemm_args *g) {
+  if (suits_dots(g)) {
+    gemm_dots(g);
+    return;
+  }
 #ifdef CG_HAVE_XSMM
   if (suits_xsmm(g) && kernel_gemm_xsmm(g)) return;
 #endif

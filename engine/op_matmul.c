@@ -1,6 +1,7 @@
 /* op_matmul.c - matrix products. */
 #include "gemm_operand.h"
 #include "op_impl.h"
+#include "tape_impl.h"
 
 typedef struct matmul_attr {
   bool ta, tb;
@@ -8,24 +9,31 @@ typedef struct matmul_attr {
 
 /* ---- shapes and products that both ops share ---- */
 
-/* The shape [m, n] of op(a) op(b). */
-static cg_status infer_product(const cg_call *call, const cg_tensor *a,
-                               const cg_tensor *b, cg_spec *spec) {
+/* Says why op(a) op(b) is no product of two matrices. */
+static cg_status fail_product(const cg_call *call, const cg_tensor *a,
+                              const cg_tensor *b) {
   const matmul_attr *t = call->attr;
   char as[96], bs[96];
   cg_tensor_shape_text(a, as, sizeof as);
   cg_tensor_shape_text(b, bs, sizeof bs);
+  if (a->rank != 2 || b->rank != 2)
+    return cg_call_fail(call, CG_ERR_SHAPE, "%s and %s are not two matrices",
+                        as, bs);
+  return cg_call_fail(call, CG_ERR_SHAPE,
+                      "%s%s times %s%s: the inner sizes differ", as,
+                      t->ta ? "^T" : "", bs, t->tb ? "^T" : "");
+}
+
+/* The shape [m, n] of op(a) op(b). */
+static cg_status infer_product(const cg_call *call, const cg_tensor *a,
+                               const cg_tensor *b, cg_spec *spec) {
+  const matmul_attr *t = call->attr;
   if (!dtype_is_float(a->dtype) || a->dtype != b->dtype)
     return cg_call_fail(call, CG_ERR_DTYPE,
                         "the matrices have types %s and %s",
                         cg_dtype_name(a->dtype), cg_dtype_name(b->dtype));
-  if (a->rank != 2 || b->rank != 2)
-    return cg_call_fail(call, CG_ERR_SHAPE,
-                        "%s and %s are not two matrices", as, bs);
-  if (a->dims[!t->ta] != b->dims[t->tb])
-    return cg_call_fail(call, CG_ERR_SHAPE,
-                        "%s%s times %s%s: the inner sizes differ", as,
-                        t->ta ? "^T" : "", bs, t->tb ? "^T" : "");
+  if (a->rank != 2 || b->rank != 2 || a->dims[!t->ta] != b->dims[t->tb])
+    return fail_product(call, a, b);
   int64_t shape[2] = {a->dims[t->ta], b->dims[!t->tb]};
   cg_spec_set(spec, a->dtype, 2, shape);
   return CG_OK;
@@ -44,9 +52,19 @@ static cg_status copy_matrix(const cg_call *call, const cg_tensor *x,
   return CG_OK;
 }
 
+/* Where b is a leaf that would be transposed, takes its kept transpose. */
+static bool use_transposed(cg_tape *tape, cg_tensor *b, gemm_args *g) {
+  const void *t = g->tb ? tape_transposed(tape, b) : NULL;
+  if (!t) return false;
+  g->b = t;
+  g->ldb = g->n;
+  g->tb = false;
+  return true;
+}
+
 /* out (+)= op(a) op(b). */
 static cg_status product(const cg_call *call, const cg_tensor *a,
-                         const cg_tensor *b, cg_tensor *out, bool accumulate) {
+                         cg_tensor *b, cg_tensor *out, bool accumulate) {
   const matmul_attr *t = call->attr;
   gemm_args g;
   if (!gemm_operands(a, t->ta, b, t->tb, &g)) {
@@ -60,6 +78,7 @@ static cg_status product(const cg_call *call, const cg_tensor *a,
   g.c = out->data;
   g.ldc = g.n > 0 ? g.n : 1;
   size_t bytes = kernel_gemm_scratch(&g);
+  if (bytes && use_transposed(call->tape, b, &g)) bytes = kernel_gemm_scratch(&g);
   g.scratch = bytes ? cg_call_scratch(call, bytes) : NULL;
   if (bytes && !g.scratch) return cg_tape_status(call->tape);
   kernel_gemm(&g);

@@ -1,4 +1,5 @@
 /* tape.c - the life of a tape: making, marking, rewinding, errors, figures. */
+#include "kernel.h"
 #include "tape_impl.h"
 
 #include <string.h>
@@ -109,7 +110,7 @@ static void note_rewind(cg_tape *tape, uint64_t position) {
   tape->n_rewinds = n + 1;
 }
 
-static void rebuild_proxy_table(cg_tape *tape);
+static void drop_proxies(cg_tape *tape, size_t keep);
 
 /* Headers start at another place after each rewind, so that a pointer kept by
  * mistake does not meet its successor at the same address. The gap is not part
@@ -125,6 +126,7 @@ static void leave_gap(cg_tape *tape, const mark_state *s) {
 }
 
 static void rewind_to(cg_tape *tape, const mark_state *s) {
+  drop_proxies(tape, s->n_proxies);
   arena_rewind(&tape->nodes, s->nodes);
   arena_rewind(&tape->data, s->data);
   note_rewind(tape, s->position);
@@ -134,10 +136,6 @@ static void rewind_to(cg_tape *tape, const mark_state *s) {
   tape->serial = s->serial;
   tape->scope = s->scope;
   if (tape->n_scopes > s->n_scopes) tape->n_scopes = s->n_scopes;
-  if (tape->n_proxies > s->n_proxies) {
-    tape->n_proxies = s->n_proxies;
-    rebuild_proxy_table(tape);
-  }
   cg_tape_clear_error(tape);
 }
 
@@ -299,6 +297,32 @@ static void rebuild_proxy_table(cg_tape *tape) {
   memset(tape->table, 0, tape->table_size * sizeof *tape->table);
   for (size_t i = 0; i < tape->n_proxies; i++)
     *table_cell(tape, t_proxied(tape->proxies[i])) = (uint32_t)i + 1;
+}
+
+static size_t data_bytes(const cg_tensor *x) {
+  return (size_t)t_numel(x) * dtype_size(x->dtype);
+}
+
+/* Forgets all proxies but the oldest `keep`. */
+static void drop_proxies(cg_tape *tape, size_t keep) {
+  if (tape->n_proxies <= keep) return;
+  for (size_t i = keep; i < tape->n_proxies; i++) {
+    cg_tensor *p = tape->proxies[i];
+    if (p->transposed) pool_put(&tape->pool, p->transposed, data_bytes(p));
+  }
+  tape->n_proxies = keep;
+  rebuild_proxy_table(tape);
+}
+
+const void *tape_transposed(cg_tape *tape, cg_tensor *x) {
+  if (!(x->flags & T_PROXY) || x->rank != 2) return NULL;
+  if (x->transposed) return x->transposed;
+  void *block;
+  if (pool_get(&tape->pool, data_bytes(x), &block)) return NULL;
+  kernel_transpose(x->dtype, x->dims[0], x->dims[1], x->data, x->dims[1],
+                   block);
+  x->transposed = block;
+  return block;
 }
 
 /* Room for one more proxy, with the table at most half full. */

@@ -51,7 +51,10 @@ struct cg_tensor {
     struct leaf_info *leaf;
   };
   cg_tensor *slot; /* the gradient under accumulation during a walk */
-  cg_tensor *grad; /* the gradient of a leaf, or the retained one */
+  union {
+    cg_tensor *grad;  /* the gradient of a leaf, or the retained one */
+    void *transposed; /* PROXY: see tape_transposed */
+  };
   uint32_t serial; /* position in the recording */
   uint32_t check;  /* tells a live tensor from other memory */
   uint32_t scope;
