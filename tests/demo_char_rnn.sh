@@ -101,8 +101,8 @@ train --iterations 1200 --save m.safetensors >m.out || bad "training to keep"
 cmp -s s1 s2 || bad "the same seed wrote another sample"
 [ "$(wc -c <s1)" = 2005 ] || bad "the sample has $(wc -c <s1) bytes"
 # Of the sampled words, at least 4 in 5 are words of the text.
-tr -s ' \n' '\n\n' <words.txt | sort -u >known
-tr -s ' \n' '\n\n' <s1 | sort | grep . >sampled
+tr -s ' ' '\n' <words.txt | sort -u >known
+tr -s ' ' '\n' <s1 | sort | grep . >sampled
 real=$(grep -c -x -F -f <(grep . known) sampled)
 total=$(wc -l <sampled)
 [ $((5 * real)) -ge $((4 * total)) ] || bad "$real of $total words are real"

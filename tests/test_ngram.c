@@ -4,8 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "../demos/cli.h"
 #include "../demos/ngram.h"
 #include "../demos/text_stream.h"
+
+const char *const cli_program = "test_ngram";
 
 /* a b a c a b b, with a = 0, b = 1, c = 2. */
 static const uint8_t text[] = {0, 1, 0, 2, 0, 1, 1};
