@@ -38,8 +38,13 @@ START_TEST(saving_without_a_registry_is_an_error) {
   ck_assert_int_eq(cg_params_save(NULL, path, NULL, 0, &err), CG_ERR_ARG);
   has_error(&err, CG_ERR_ARG, "registry");
   cg_params *params = model(CG_F64, 1);
+#ifdef CG_HAVE_JANSSON
+  cg_status status = CG_ERR_IO;
+#else
+  cg_status status = CG_ERR_STATE;
+#endif
   ck_assert_int_eq(cg_params_save(params, "/no/such/place/x", NULL, 0, &err),
-                   CG_ERR_IO);
+                   status);
   cg_params_free(params);
 }
 END_TEST
