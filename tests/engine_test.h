@@ -61,6 +61,20 @@ static inline cg_tensor *scalar_leaf(double value) {
   return leaf_of(&value, 0, NULL);
 }
 
+/* A constant of a float type from row-major numbers. */
+static inline cg_tensor *constant_of(cg_tape *tape, cg_dtype dtype,
+                                     const double *v, int rank,
+                                     const int64_t *shape) {
+  cg_tensor *x = cg_input(tape, CG_F64, rank, shape, v);
+  return dtype == CG_F64 ? x : cg_cast(tape, x, dtype);
+}
+
+/* Constants on the test's `tape`: F(CG_F32, CG_DIMS(2), 1.5, 2), I(...). */
+#define F(dtype, dims, ...) \
+  constant_of(tape, dtype, (const double[]){__VA_ARGS__}, dims)
+#define I(dims, ...) \
+  cg_input(tape, CG_I64, dims, (const int64_t[]){__VA_ARGS__})
+
 /* ---- comparisons ---- */
 
 static inline void near(double got, double want, double tolerance) {

@@ -8,17 +8,6 @@ static cg_tape *tape;
 static void setup(void) { tape = cg_tape_new(NULL); }
 static void teardown(void) { cg_tape_free(tape); }
 
-/* Constants from row-major numbers. */
-static cg_tensor *floats(cg_dtype dtype, const double *v, int rank,
-                         const int64_t *shape) {
-  cg_tensor *x = cg_input(tape, CG_F64, rank, shape, v);
-  return dtype == CG_F64 ? x : cg_cast(tape, x, dtype);
-}
-
-#define F(dtype, dims, ...) floats(dtype, (const double[]){__VA_ARGS__}, dims)
-#define I(dims, ...) \
-  cg_input(tape, CG_I64, dims, (const int64_t[]){__VA_ARGS__})
-
 static const cg_dtype both[] = {CG_F32, CG_F64};
 
 #define TABLE 2.385, -0.75, 1.125, 4.5, -3.25, 0.0625 /* [3, 2] */

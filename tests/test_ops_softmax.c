@@ -8,16 +8,6 @@ static cg_tape *tape;
 static void setup(void) { tape = cg_tape_new(NULL); }
 static void teardown(void) { cg_tape_free(tape); }
 
-static cg_tensor *floats(cg_dtype dtype, const double *v, int rank,
-                         const int64_t *shape) {
-  cg_tensor *x = cg_input(tape, CG_F64, rank, shape, v);
-  return dtype == CG_F64 ? x : cg_cast(tape, x, dtype);
-}
-
-#define F(dtype, dims, ...) floats(dtype, (const double[]){__VA_ARGS__}, dims)
-#define I(dims, ...) \
-  cg_input(tape, CG_I64, dims, (const int64_t[]){__VA_ARGS__})
-
 static const cg_dtype both[] = {CG_F32, CG_F64};
 static const double tolerance[] = {3e-6, 1e-14};
 
@@ -91,7 +81,7 @@ START_TEST(rows_of_any_length) {
     for (int64_t k = 0; k < n; k++) p[r * n + k] = exp(x[r * n + k]) / s;
   }
   for (int d = 0; d < 2; d++) {
-    cg_tensor *o = floats(both[d], x, CG_DIMS(2, n));
+    cg_tensor *o = constant_of(tape, both[d], x, CG_DIMS(2, n));
     cg_tensor *y = I(CG_DIMS(2), n - 1, n / 2);
     cg_tensor *soft = cg_softmax(tape, o, 1), *loss;
     cg_tensor *log_p = cg_log_softmax(tape, o, 1);
@@ -116,7 +106,7 @@ END_TEST
 START_TEST(a_row_is_a_row) {
   double v[5 * 3 * 37];
   for (int i = 0; i < N_OF(v); i++) v[i] = some(i);
-  cg_tensor *x = floats(both[_i % 2], v, CG_DIMS(5, 3, 37));
+  cg_tensor *x = constant_of(tape, both[_i % 2], v, CG_DIMS(5, 3, 37));
   const int axis = _i / 2;
   const int64_t n = cg_tensor_dim(x, axis);
   const int order[3][3] = {{1, 2, 0}, {0, 2, 1}, {0, 1, 2}};
