@@ -1,11 +1,10 @@
 /* gemm_operand.c - seeing strided tensors as operands of a matrix product. */
 #include "gemm_operand.h"
 
-/* Sees x as a stored matrix whose rows are *ld apart; flips *transposed where
- * it is the columns of x that are contiguous. */
-static bool stored(const cg_tensor *x, bool *transposed, int64_t *ld) {
-  int64_t rows = x->dims[0], cols = x->dims[1];
-  int64_t sr = t_strides(x)[0], sc = t_strides(x)[1];
+bool gemm_stored(const int64_t *shape, const int64_t *strides,
+                 bool *transposed, int64_t *ld) {
+  int64_t rows = shape[0], cols = shape[1];
+  int64_t sr = strides[0], sc = strides[1];
   if (rows <= 1) sr = cols > 1 ? cols * sc : 1;
   if (cols <= 1) sc = 1;
   if (rows <= 1 && cols <= 1) sr = 1;
@@ -41,5 +40,6 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
       .a = a->data,
       .b = b->data,
   };
-  return stored(a, &g->ta, &g->lda) && stored(b, &g->tb, &g->ldb);
+  return gemm_stored(t_shape(a), t_strides(a), &g->ta, &g->lda) &&
+         gemm_stored(t_shape(b), t_strides(b), &g->tb, &g->ldb);
 }

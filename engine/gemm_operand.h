@@ -11,4 +11,10 @@
 bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
                    gemm_args *g);
 
+/* Sees a matrix of this shape and strides as a stored one whose rows are *ld
+ * apart; flips *transposed where it is the columns that are contiguous. False
+ * if it takes a copy first. */
+bool gemm_stored(const int64_t *shape, const int64_t *strides,
+                 bool *transposed, int64_t *ld);
+
 #endif

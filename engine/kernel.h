@@ -39,6 +39,14 @@ void kernel_add_strided(cg_dtype dtype, int rank, const int64_t *shape,
 /* n elements of out = value. */
 void kernel_fill(cg_dtype dtype, int64_t n, void *out, double value);
 
+/* out (strided) = the larger (or smaller) of out and a (strided), float types;
+ * NaN beats every number. Repeated places in `out` make it a reduction
+ * (kernel_scan.c). */
+void kernel_extreme_strided(cg_dtype dtype, bool smallest, int rank,
+                            const int64_t *shape, void *out,
+                            const int64_t *out_strides, const void *a,
+                            const int64_t *a_strides);
+
 /* ---- elementwise (kernel_map.c) ---- */
 
 /* One row: y[i] = f(a[i * sa], b[i * sb]; c) for 0 <= i < n. */
@@ -57,11 +65,58 @@ void kernel_map_run(const kernel_map *f, cg_dtype dtype, int rank,
                     const int64_t *a_strides, const void *b,
                     const int64_t *b_strides, double c);
 
+/* [a = b]; a / b, 0 where b = 0; e^(a - b), 0 where a = -inf; and
+ * max(a, 0) - a b + log(1 + e^-|a|). */
+extern const kernel_map kernel_is_equal, kernel_div0, kernel_exp_sub,
+    kernel_bce_with_logits;
+
 extern const kernel_map kernel_add, kernel_sub, kernel_mul, kernel_div,
     kernel_pow, kernel_add_scalar, kernel_mul_scalar, kernel_pow_scalar,
     kernel_neg, kernel_exp, kernel_log, kernel_sqrt, kernel_square,
     kernel_tanh, kernel_sigmoid, kernel_relu, kernel_tanh_grad,
-    kernel_sigmoid_grad, kernel_relu_grad, kernel_pow_da, kernel_pow_db;
+    kernel_sigmoid_grad, kernel_relu_grad, kernel_pow_da, kernel_pow_db,
+    kernel_abs, kernel_sign, kernel_reciprocal, kernel_rsqrt, kernel_log1p,
+    kernel_expm1, kernel_sin, kernel_cos, kernel_softplus, kernel_leaky_relu,
+    kernel_leaky_relu_grad, kernel_elu, kernel_elu_grad, kernel_gelu,
+    kernel_gelu_grad, kernel_clamp, kernel_maximum, kernel_minimum;
+
+/* ---- comparing and choosing (kernel_select.c) ---- */
+
+/* An array of a known type, with strides broadcast to the result's shape. */
+typedef struct kernel_operand {
+  const void *data;
+  const int64_t *strides; /* in elements */
+  size_t size;            /* bytes of an element */
+} kernel_operand;
+
+/* One row: y[i] = f(a[i * sa], b[i * sb], x[i * sx]; c) for 0 <= i < n. */
+typedef void (*kernel_row3)(int64_t n, void *y, const void *a, int64_t sa,
+                            const void *b, int64_t sb, const void *x,
+                            int64_t sx, double c);
+
+/* A comparison: masks (U8) of a ? b, by the operands' type. */
+typedef struct kernel_compare {
+  kernel_row by_dtype[CG_DTYPE_COUNT];
+} kernel_compare;
+
+extern const kernel_compare kernel_eq, kernel_ne, kernel_lt, kernel_le;
+
+void kernel_compare_run(const kernel_compare *f, cg_dtype dtype, int rank,
+                        const int64_t *shape, uint8_t *y, const void *a,
+                        const int64_t *a_strides, const void *b,
+                        const int64_t *b_strides);
+
+/* y = a where a mask (U8) is not 0, else b, for elements of any type; the mask
+ * is operand a of the row. */
+kernel_row3 kernel_where_row(cg_dtype dtype);
+/* y = a where b > x, a / 2 where b = x, 0 where b < x, else (NaN) a. */
+kernel_row3 kernel_maximum_grad_row(cg_dtype dtype);
+/* y = a where x <= b <= c, else 0. */
+kernel_row3 kernel_clamp_grad_row(cg_dtype dtype);
+
+/* Runs a row over three operands; y is contiguous with elements of y_size. */
+void kernel_map3_run(kernel_row3 row, int rank, const int64_t *shape, void *y,
+                     size_t y_size, const kernel_operand operand[3], double c);
 
 /* out [cols, rows] = in^T for a float matrix in [rows, cols] whose rows are ld
  * apart (kernel_transpose.c). */
@@ -69,6 +124,11 @@ void kernel_transpose(cg_dtype dtype, int64_t rows, int64_t cols,
                       const void *in, int64_t ld, void *out);
 
 /* ---- matrix products (kernel_matmul.c) ---- */
+
+/* out [cols, rows] = in^T for a float matrix in [rows, cols] whose rows are ld
+ * apart (kernel_transpose.c). */
+void kernel_transpose(cg_dtype dtype, int64_t rows, int64_t cols,
+                      const void *in, int64_t ld, void *out);
 
 /* C [m, n] = op(A) op(B), or C += if `accumulate`; op(A) [m, k] is A or, if ta,
  * A^T, and so for B. Rows of the stored matrices are lda, ldb, ldc apart. */
@@ -109,6 +169,9 @@ typedef struct kernel_softmax {
 
 extern const kernel_softmax kernel_softmax_row, kernel_log_softmax_row;
 
+/* One number: log sum_i e^x[i]. */
+extern const kernel_softmax kernel_logsumexp_row;
+
 /* loss[r] = -log softmax(o[r])[y[r]] for `rows` rows of n logits; targets are
  * in range. All arrays contiguous. */
 void kernel_cross_entropy(cg_dtype dtype, int64_t rows, int64_t n, void *loss,
@@ -118,5 +181,32 @@ void kernel_cross_entropy(cg_dtype dtype, int64_t rows, int64_t n, void *loss,
 void kernel_cross_entropy_grad(cg_dtype dtype, int64_t rows, int64_t n,
                                void *go, const void *gy, const void *o,
                                const int64_t *y, const void *loss);
+
+/* ---- rows of other kinds (kernel_scan.c) ---- */
+
+/* One index (int64_t): of the first largest, or smallest, element of n >= 1. */
+extern const kernel_softmax kernel_argmax_row, kernel_argmin_row;
+/* y[i] = sum of x[j] over j <= i, or over j >= i. */
+extern const kernel_softmax kernel_cumsum_row, kernel_cumsum_reverse_row;
+
+/* ---- rows of mean 0 and variance 1 (kernel_norm.c), contiguous ---- */
+
+/* y = (x - mean) r and r = 1 / sqrt(variance + eps) of each row. */
+void kernel_layer_norm(cg_dtype dtype, int64_t rows, int64_t n, void *y,
+                       const void *x, double eps);
+void kernel_layer_norm_rstd(cg_dtype dtype, int64_t rows, int64_t n, void *r,
+                            const void *x, double eps);
+/* gx = r (gy - mean(gy) - y mean(gy y)). */
+void kernel_layer_norm_grad(cg_dtype dtype, int64_t rows, int64_t n, void *gx,
+                            const void *gy, const void *y, const void *r);
+
+/* ---- random numbers (kernel_random.c), contiguous ---- */
+
+/* Number counter + i of the stream `seed`, as uniform in [0, 1). */
+void kernel_uniform(cg_dtype dtype, int64_t n, void *out, uint64_t seed,
+                    uint64_t counter);
+/* out[i] = x[i] / (1 - p) where that number is >= p, else x[i] * 0. */
+void kernel_dropout(cg_dtype dtype, int64_t n, void *out, const void *x,
+                    double p, uint64_t seed, uint64_t counter);
 
 #endif

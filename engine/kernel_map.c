@@ -27,6 +27,16 @@ CG_VECTOR float tanhf(float);
 CG_VECTOR double tanh(double);
 CG_VECTOR float powf(float, float);
 CG_VECTOR double pow(double, double);
+CG_VECTOR float log1pf(float);
+CG_VECTOR double log1p(double);
+CG_VECTOR float expm1f(float);
+CG_VECTOR double expm1(double);
+CG_VECTOR float sinf(float);
+CG_VECTOR double sin(double);
+CG_VECTOR float cosf(float);
+CG_VECTOR double cos(double);
+CG_VECTOR float erfcf(float);
+CG_VECTOR double erfc(double);
 #endif
 
 /* ---- row loops ---- */
@@ -129,6 +139,13 @@ enum { LANES = 16 };
 
 /* ---- the functions ---- */
 
+/* The greater or lesser of two, NaN if either is. */
+#define GREATEST(A, B) ((A) > (B) || (A) != (A) ? (A) : (B))
+#define LEAST(A, B) ((A) < (B) || (A) != (A) ? (A) : (B))
+/* max(A, 0) and min(A, 0), the latter NaN for NaN. */
+#define ABOVE(A) ((A) > 0 ? (A) : 0)
+#define BELOW(A) ((A) > 0 ? 0 : (A))
+
 MAP(add, A + B)
 MAP(sub, A - B)
 MAP(mul, A *B)
@@ -137,14 +154,30 @@ MAP(add_scalar, A + C)
 MAP(mul_scalar, A *C)
 MAP(neg, -A)
 MAP(square, A *A)
+MAP(is_equal, A == B)
+MAP(div0, B == 0 ? 0 : A / B)
 MAP(relu, A > 0 ? A : (A != A ? A : 0)) /* NaN stays NaN */
 MAP(tanh_grad, A *(1 - B * B))
 MAP(sigmoid_grad, A *B *(1 - B))
 MAP(relu_grad, B > 0 ? A : 0)
+MAP(abs, fabs(A))
+MAP(sign, A > 0 ? 1 : (A < 0 ? -1 : 0))
+MAP(reciprocal, 1 / A)
+MAP(leaky_relu, A > 0 ? A : A *C)
+MAP(leaky_relu_grad, B > 0 ? A : A *C)
+/* B <= C are the bounds. */
+MAP(clamp, A > C || C != C ? C : (A < B ? B : A))
+MAP(maximum, GREATEST(A, B))
+MAP(minimum, LEAST(A, B))
 
 MAP_FN(sqrt, sqrtf(A), sqrt(A))
 MAP_FN(exp, expf(A), exp(A))
 MAP_FN(log, logf(A), log(A))
+/* The exponential is always computed, which makes whole vectors of it. */
+MAP_FN(exp_sub, expf(A == -INFINITY ? A : A - B),
+       exp(A == -INFINITY ? A : A - B))
+MAP_FN(bce_with_logits, (A > 0 ? A : 0) - A * B + log1pf(expf(-fabsf(A))),
+       (A > 0 ? A : 0) - A * B + log1p(exp(-fabs(A))))
 MAP_FN(tanh, tanhf(A), tanh(A))
 MAP_FN(sigmoid, 1 / (1 + expf(-A)), 1 / (1 + exp(-A)))
 MAP_FN(pow, powf(A, B), pow(A, B))
@@ -152,6 +185,29 @@ MAP_FN(pow_scalar, powf(A, C), pow(A, C))
 MAP_FN(pow_da, B == 0 ? 0 : B * powf(A, B - 1), B == 0 ? 0 : B * pow(A, B - 1))
 MAP_FN(pow_db, A == 0 && B >= 0 ? 0 : powf(A, B) * logf(A),
        A == 0 && B >= 0 ? 0 : pow(A, B) * log(A))
+MAP_FN(rsqrt, 1 / sqrtf(A), 1 / sqrt(A))
+MAP_FN(log1p, log1pf(A), log1p(A))
+MAP_FN(expm1, expm1f(A), expm1(A))
+MAP_FN(sin, sinf(A), sin(A))
+MAP_FN(cos, cosf(A), cos(A))
+/* e^-|x| cannot overflow. */
+MAP_FN(softplus, ABOVE(A) + log1pf(expf(-fabsf(A))),
+       ABOVE(A) + log1p(exp(-fabs(A))))
+/* Both parts are always computed, for there are no vector functions to call in
+ * a branch. */
+MAP_FN(elu, ABOVE(A) + C *expm1f(BELOW(A)), ABOVE(A) + C *expm1(BELOW(A)))
+MAP_FN(elu_grad, A *(B <= 0 ? C : 1) * expf(B <= 0 ? B : 0),
+       A *(B <= 0 ? C : 1) * exp(B <= 0 ? B : 0))
+/* x Phi(x) with Phi(x) = erfc(-x / sqrt 2) / 2, which is exact also where
+ * 1 + erf would cancel; the density is phi(x) = e^(-x^2 / 2) / sqrt(2 pi). */
+#define ROOT_HALF 0.70710678118654752440
+#define PHI_0 0.39894228040143267794 /* 1 / sqrt(2 pi) */
+MAP_FN(gelu, A * (0.5f * erfcf(-A * (float)ROOT_HALF)),
+       A * (0.5 * erfc(-A * ROOT_HALF)))
+MAP_FN(gelu_grad,
+       A * (0.5f * erfcf(-B * (float)ROOT_HALF) +
+            B * ((float)PHI_0 * expf(-0.5f * B * B))),
+       A * (0.5 * erfc(-B * ROOT_HALF) + B * (PHI_0 * exp(-0.5 * B * B))))
 
 /* ---- whole arrays ---- */
 

@@ -140,6 +140,27 @@ ROW_PARTS(f64, double, exp)
 SOFTMAX_ROWS(f32, float, logf)
 SOFTMAX_ROWS(f64, double, log)
 
+/* Of a row whose largest element is infinite, that is the result, unless there
+ * is a NaN in the row. */
+#define LOGSUMEXP_ROW(S, T, LOG)                                             \
+  CG_CLONES static void logsumexp_##S(int64_t n, void *y, int64_t sy,        \
+                                      const void *xx, int64_t sx) {          \
+    const T *x = xx, m = max_##S(n, x, sx);                                  \
+    T result = m;                                                            \
+    (void)sy;                                                                \
+    if (isinf(m)) {                                                          \
+      for (int64_t i = 0; i < n; i++)                                        \
+        if (isnan(x[i * sx])) result = x[i * sx];                            \
+    } else {                                                                 \
+      result = m + LOG((T)sum_##S(n, x, sx, m));                             \
+    }                                                                        \
+    *(T *)y = result;                                                        \
+  }
+
+LOGSUMEXP_ROW(f32, float, logf)
+LOGSUMEXP_ROW(f64, double, log)
+
+const kernel_softmax kernel_logsumexp_row = {logsumexp_f32, logsumexp_f64};
 const kernel_softmax kernel_softmax_row = {softmax_f32, softmax_f64};
 const kernel_softmax kernel_log_softmax_row = {log_softmax_f32,
                                                log_softmax_f64};

@@ -8,7 +8,7 @@
 
 #include <chronograd/tensor.h>
 
-enum { ND_ARRAYS = 3 };
+enum { ND_ARRAYS = 4 };
 
 typedef struct nd {
   int rank; /* of the merged shape without its last axis */

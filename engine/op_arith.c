@@ -1,54 +1,11 @@
 /* op_arith.c - elementwise arithmetic of two operands, or with a number. */
-#include "kernel.h"
-#include "op_impl.h"
+#include "op_map.h"
 
 /* ---- what the family shares ---- */
 
 typedef struct scalar_attr {
   double c;
 } scalar_attr;
-
-/* Runs a kernel over the broadcast operands. */
-static cg_status map2(const cg_call *call, cg_tensor *out,
-                      const kernel_map *f) {
-  const cg_tensor *a = call->in[0], *b = call->in[1];
-  const uint16_t both = a->flags & b->flags;
-  if (both & T_CONTIGUOUS && t_same_shape(a, out) && t_same_shape(b, out)) {
-    int64_t n = t_numel(out);
-    if (n)
-      (out->dtype == CG_F32 ? f->f32 : f->f64)(n, out->data, a->data, 1,
-                                               b->data, 1, 0);
-    return CG_OK;
-  }
-  int64_t sa[CG_MAX_RANK], sb[CG_MAX_RANK];
-  shape_expand_strides(out->rank, t_shape(out), a->rank, t_shape(a),
-                       t_strides(a), sa);
-  shape_expand_strides(out->rank, t_shape(out), b->rank, t_shape(b),
-                       t_strides(b), sb);
-  kernel_map_run(f, out->dtype, out->rank, t_shape(out), out->data, a->data,
-                 sa, b->data, sb, 0);
-  return CG_OK;
-}
-
-static cg_status map1(const cg_call *call, cg_tensor *out, const kernel_map *f,
-                      double c) {
-  const cg_tensor *x = call->in[0];
-  if (x->flags & T_CONTIGUOUS) {
-    int64_t n = t_numel(out);
-    if (n)
-      (out->dtype == CG_F32 ? f->f32 : f->f64)(n, out->data, x->data, 1, NULL,
-                                               0, c);
-    return CG_OK;
-  }
-  kernel_map_run(f, out->dtype, out->rank, t_shape(out), out->data, x->data,
-                 t_strides(x), NULL, NULL, c);
-  return CG_OK;
-}
-
-static cg_status infer_same(const cg_call *call, cg_spec *spec) {
-  cg_spec_like(spec, call->in[0]);
-  return cg_call_want_float(call, 0);
-}
 
 static const cg_op_case pair_cases[] = {
     {"f[] f[]", NULL},          {"f[3] f[3]", NULL},
@@ -61,7 +18,7 @@ static const cg_op_case pair_cases[] = {
 /* The forward function of a two-operand op. */
 #define FORWARD2(name)                                                    \
   static cg_status name##_forward(const cg_call *call, cg_tensor *out) {  \
-    return map2(call, out, &kernel_##name);                               \
+    return op_map(call, out, &kernel_##name, 0);                          \
   }
 
 /* ---- add ---- */
@@ -264,7 +221,7 @@ static const cg_op_case scalar_cases[] = {
 };
 
 static cg_status add_scalar_forward(const cg_call *call, cg_tensor *out) {
-  return map1(call, out, &kernel_add_scalar, number(call));
+  return op_map(call, out, &kernel_add_scalar, number(call));
 }
 
 static void add_scalar_vjp(cg_vjp *v) { cg_vjp_give(v, 0, cg_vjp_gy(v)); }
@@ -276,7 +233,7 @@ const cg_op cg_op_add_scalar = {
     .min_in = 1,
     .max_in = 1,
     .attr_size = sizeof(scalar_attr),
-    .infer = infer_same,
+    .infer = op_map_infer,
     .forward = add_scalar_forward,
     .vjp = add_scalar_vjp,
     CG_CASES(scalar_cases),
@@ -287,7 +244,7 @@ cg_tensor *cg_add_scalar(cg_tape *tape, cg_tensor *x, double c) {
 }
 
 static cg_status mul_scalar_forward(const cg_call *call, cg_tensor *out) {
-  return map1(call, out, &kernel_mul_scalar, number(call));
+  return op_map(call, out, &kernel_mul_scalar, number(call));
 }
 
 static void mul_scalar_vjp(cg_vjp *v) {
@@ -302,7 +259,7 @@ const cg_op cg_op_mul_scalar = {
     .min_in = 1,
     .max_in = 1,
     .attr_size = sizeof(scalar_attr),
-    .infer = infer_same,
+    .infer = op_map_infer,
     .forward = mul_scalar_forward,
     .vjp = mul_scalar_vjp,
     CG_CASES(scalar_cases),
@@ -314,7 +271,7 @@ cg_tensor *cg_mul_scalar(cg_tape *tape, cg_tensor *x, double c) {
 
 static cg_status pow_scalar_forward(const cg_call *call, cg_tensor *out) {
   double c = number(call);
-  return map1(call, out, c == 2 ? &kernel_square : &kernel_pow_scalar, c);
+  return op_map(call, out, c == 2 ? &kernel_square : &kernel_pow_scalar, c);
 }
 
 static void pow_scalar_vjp(cg_vjp *v) {
@@ -333,7 +290,7 @@ const cg_op cg_op_pow_scalar = {
     .min_in = 1,
     .max_in = 1,
     .attr_size = sizeof(scalar_attr),
-    .infer = infer_same,
+    .infer = op_map_infer,
     .forward = pow_scalar_forward,
     .vjp = pow_scalar_vjp,
     CG_CASES(scalar_cases),
@@ -343,4 +300,12 @@ const cg_op cg_op_pow_scalar = {
 
 cg_tensor *cg_pow_scalar(cg_tape *tape, cg_tensor *x, double c) {
   return record_scalar(tape, &cg_op_pow_scalar, x, c);
+}
+
+cg_tensor *cg_rsub_scalar(cg_tape *tape, cg_tensor *x, double c) {
+  return cg_add_scalar(tape, cg_neg(tape, x), c);
+}
+
+cg_tensor *cg_rdiv_scalar(cg_tape *tape, cg_tensor *x, double c) {
+  return cg_mul_scalar(tape, cg_reciprocal(tape, x), c);
 }

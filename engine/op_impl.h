@@ -16,6 +16,10 @@ CG_OP_LIST(CG_OP_DECLARE)
 #define CG_CASES(array) \
   .cases = (array), .n_cases = (int)(sizeof(array) / sizeof *(array))
 
+/* A result of type `dtype` and of the shape that all operands, of whatever
+ * types, broadcast to; or an error that names the shapes (record.c). */
+cg_status call_broadcast(const cg_call *call, cg_dtype dtype, cg_spec *spec);
+
 /* One operand without attributes. */
 static inline cg_tensor *record1(cg_tape *tape, const cg_op *op, cg_tensor *x) {
   return cg_record(tape, op, &x, 1, NULL);

@@ -1,68 +1,13 @@
 /* op_reduce.c - sums over axes. */
 #include "kernel.h"
-#include "op_impl.h"
+#include "reduce_axes.h"
 
 /* ---- sum over chosen axes ---- */
 
-typedef struct sum_attr {
-  int n_axes; /* 0: all */
-  bool keep;
-  int axes[CG_MAX_RANK];
-} sum_attr;
-
-/* reduced[i]: is axis i summed over? An error for a wrong or repeated axis. */
-static cg_status reduced_axes(const cg_call *call, const sum_attr *attr,
-                              bool reduced[CG_MAX_RANK]) {
-  int rank = call->in[0]->rank;
-  for (int i = 0; i < rank; i++) reduced[i] = attr->n_axes == 0;
-  for (int i = 0; i < attr->n_axes; i++) {
-    int axis = shape_axis(attr->axes[i], rank);
-    char text[96];
-    if (axis < 0 || reduced[axis])
-      return cg_call_fail(call, CG_ERR_ARG, "axis %d of %s is %s",
-                          attr->axes[i],
-                          cg_tensor_shape_text(call->in[0], text, sizeof text),
-                          axis < 0 ? "out of range" : "named twice");
-    reduced[axis] = true;
-  }
-  return CG_OK;
-}
-
-static cg_status sum_infer(const cg_call *call, cg_spec *spec) {
-  const cg_tensor *x = call->in[0];
-  const sum_attr *attr = call->attr;
-  bool reduced[CG_MAX_RANK];
-  cg_status status = cg_call_want_float(call, 0);
-  if (!status) status = reduced_axes(call, attr, reduced);
-  if (status) return status;
-  int rank = 0;
-  int64_t shape[CG_MAX_RANK];
-  for (int i = 0; i < x->rank; i++) {
-    if (!reduced[i])
-      shape[rank++] = x->dims[i];
-    else if (attr->keep)
-      shape[rank++] = 1;
-  }
-  cg_spec_set(spec, x->dtype, rank, shape);
-  return CG_OK;
-}
-
-/* Strides that walk the result along with x: 0 along summed axes. */
-static void walk_strides(const cg_tensor *x, const cg_tensor *out,
-                         const bool *reduced, bool keep, int64_t *strides) {
-  for (int i = 0, j = 0; i < x->rank; i++) {
-    strides[i] = reduced[i] ? 0 : t_strides(out)[j];
-    if (!reduced[i] || keep) j++;
-  }
-}
-
 static cg_status sum_forward(const cg_call *call, cg_tensor *out) {
   const cg_tensor *x = call->in[0];
-  const sum_attr *attr = call->attr;
-  bool reduced[CG_MAX_RANK];
   int64_t strides[CG_MAX_RANK];
-  reduced_axes(call, attr, reduced);
-  walk_strides(x, out, reduced, attr->keep, strides);
+  reduce_strides(call, out, strides);
   kernel_fill(out->dtype, t_numel(out), out->data, 0);
   kernel_add_strided(x->dtype, x->rank, t_shape(x), out->data, strides,
                      x->data, t_strides(x));
@@ -70,22 +15,14 @@ static cg_status sum_forward(const cg_call *call, cg_tensor *out) {
 }
 
 static void sum_vjp(cg_vjp *v) {
-  cg_tape *t = cg_vjp_tape(v);
-  const sum_attr *attr = cg_vjp_attr(v);
-  int rank = cg_vjp_in_rank(v, 0);
-  const int64_t *shape = cg_vjp_in_shape(v, 0);
-  int64_t kept[CG_MAX_RANK]; /* gy's shape with summed axes of size 1 */
-  for (int i = 0; i < rank; i++) kept[i] = attr->n_axes ? shape[i] : 1;
-  for (int i = 0; i < attr->n_axes; i++)
-    kept[shape_axis(attr->axes[i], rank)] = 1;
-  cg_tensor *g = cg_vjp_gy(v);
-  if (!attr->keep) g = cg_reshape(t, g, rank, kept);
-  cg_vjp_give(v, 0, cg_expand(t, g, rank, shape));
+  cg_tensor *g = reduce_restore(v, cg_vjp_gy(v));
+  cg_vjp_give(v, 0, cg_expand(cg_vjp_tape(v), g, cg_vjp_in_rank(v, 0),
+                              cg_vjp_in_shape(v, 0)));
 }
 
-static const sum_attr all = {0}, first = {1, false, {0}},
-                      last_kept = {1, true, {-1}},
-                      outer = {2, false, {0, 2}}, all_kept = {0, true, {0}};
+static const reduce_attr all = {0}, first = {1, false, {0}},
+                         last_kept = {1, true, {-1}},
+                         outer = {2, false, {0, 2}}, all_kept = {0, true, {0}};
 static const cg_op_case sum_cases[] = {
     {"f[]", &all},          {"f[5]", &first},      {"f[2,3]", &all},
     {"f[2,3]", &first},     {"f[2,3]", &last_kept}, {"f[2,3,4]", &outer},
@@ -99,8 +36,8 @@ const cg_op cg_op_sum = {
     .derivative = "gx = gy, repeated along the axes",
     .min_in = 1,
     .max_in = 1,
-    .attr_size = sizeof(sum_attr),
-    .infer = sum_infer,
+    .attr_size = sizeof(reduce_attr),
+    .infer = reduce_infer,
     .forward = sum_forward,
     .vjp = sum_vjp,
     CG_CASES(sum_cases),
@@ -108,13 +45,7 @@ const cg_op cg_op_sum = {
 
 cg_tensor *cg_sum(cg_tape *tape, cg_tensor *x, const int *axes, int n_axes,
                   bool keep) {
-  if (!tape) return NULL;
-  if (n_axes < 0 || n_axes > CG_MAX_RANK || (n_axes && !axes))
-    return cg_tape_fail(tape, CG_ERR_ARG, "sum",
-                        "%d axes: 0 to %d can be given", n_axes, CG_MAX_RANK);
-  sum_attr attr = {.n_axes = n_axes, .keep = keep};
-  for (int i = 0; i < n_axes; i++) attr.axes[i] = axes[i];
-  return cg_record(tape, &cg_op_sum, &x, 1, &attr);
+  return reduce_record(tape, &cg_op_sum, x, axes, n_axes, keep);
 }
 
 cg_tensor *cg_sum_all(cg_tape *tape, cg_tensor *x) {

@@ -1,7 +1,6 @@
 /* op_unary.c - elementwise functions of one operand, and the derivative factors
  * of those whose derivative is cheapest from the result. */
-#include "kernel.h"
-#include "op_impl.h"
+#include "op_map.h"
 
 static const cg_op_case one_cases[] = {
     {"f[]", NULL},    {"f[5]", NULL},  {"f[2,3]", NULL},
@@ -13,36 +12,11 @@ static const cg_op_case pair_cases[] = {
     {"f[2,3] f[3]", NULL}, {"f[0] f[0]", NULL},   {"f[2,1] f[1,19]", NULL},
 };
 
-static cg_status infer_one(const cg_call *call, cg_spec *spec) {
-  cg_spec_like(spec, call->in[0]);
-  return cg_call_want_float(call, 0);
-}
-
-static cg_status map(const cg_call *call, cg_tensor *out, const kernel_map *f) {
-  const cg_tensor *a = call->in[0], *b = call->n_in > 1 ? call->in[1] : NULL;
-  int64_t sa[CG_MAX_RANK], sb[CG_MAX_RANK];
-  if (a->flags & T_CONTIGUOUS && t_same_shape(a, out) &&
-      (!b || (b->flags & T_CONTIGUOUS && t_same_shape(b, out)))) {
-    int64_t n = t_numel(out);
-    kernel_row row = out->dtype == CG_F32 ? f->f32 : f->f64;
-    if (n) row(n, out->data, a->data, 1, b ? b->data : NULL, b ? 1 : 0, 0);
-    return CG_OK;
-  }
-  shape_expand_strides(out->rank, t_shape(out), a->rank, t_shape(a),
-                       t_strides(a), sa);
-  if (b)
-    shape_expand_strides(out->rank, t_shape(out), b->rank, t_shape(b),
-                         t_strides(b), sb);
-  kernel_map_run(f, out->dtype, out->rank, t_shape(out), out->data, a->data,
-                 sa, b ? b->data : NULL, sb, 0);
-  return CG_OK;
-}
-
 /* A row of the family: formula, derivative, domain; the kernel has the same
  * name and the rule is <name>_vjp. */
 #define UNARY(op_name, text, rule, low, high)                                \
   static cg_status op_name##_forward(const cg_call *call, cg_tensor *out) {  \
-    return map(call, out, &kernel_##op_name);                                \
+    return op_map(call, out, &kernel_##op_name, 0);                          \
   }                                                                          \
   const cg_op cg_op_##op_name = {                                            \
       .name = #op_name,                                                      \
@@ -50,7 +24,7 @@ static cg_status map(const cg_call *call, cg_tensor *out, const kernel_map *f) {
       .derivative = rule,                                                    \
       .min_in = 1,                                                           \
       .max_in = 1,                                                           \
-      .infer = infer_one,                                                    \
+      .infer = op_map_infer,                                                 \
       .forward = op_name##_forward,                                          \
       .vjp = op_name##_vjp,                                                  \
       CG_CASES(one_cases),                                                   \
@@ -77,14 +51,69 @@ static void square_vjp(cg_vjp *v) {
   cg_vjp_give(v, 0, cg_mul_scalar(t, g, 2));
 }
 
+static void log1p_vjp(cg_vjp *v) {
+  cg_tape *t = cg_vjp_tape(v);
+  cg_tensor *d = cg_add_scalar(t, cg_vjp_in(v, 0), 1);
+  cg_vjp_give(v, 0, cg_div(t, cg_vjp_gy(v), d));
+}
+
+static void sin_vjp(cg_vjp *v) {
+  cg_tape *t = cg_vjp_tape(v);
+  cg_vjp_give(v, 0, cg_mul(t, cg_vjp_gy(v), cg_cos(t, cg_vjp_in(v, 0))));
+}
+
+static void cos_vjp(cg_vjp *v) {
+  cg_tape *t = cg_vjp_tape(v);
+  cg_tensor *d = cg_sin(t, cg_vjp_in(v, 0));
+  cg_vjp_give(v, 0, cg_neg(t, cg_mul(t, cg_vjp_gy(v), d)));
+}
+
+/* The sign is detached: its own derivative is zero wherever there is one. */
+static void abs_vjp(cg_vjp *v) {
+  cg_tape *t = cg_vjp_tape(v);
+  cg_tensor *d = cg_sign(t, cg_detach(t, cg_vjp_in(v, 0)));
+  cg_vjp_give(v, 0, cg_mul(t, cg_vjp_gy(v), d));
+}
+
+/* Zeros that come from gy, so that they have a history, and never NaN. */
+static void sign_vjp(cg_vjp *v) {
+  cg_tape *t = cg_vjp_tape(v);
+  cg_tensor *zero = cg_scalar(t, cg_vjp_in_dtype(v, 0), 0);
+  cg_vjp_give(v, 0, cg_relu_grad(t, cg_vjp_gy(v), zero));
+}
+
 UNARY(neg, "y = -x", "gx = -gy", 0, 0)
 UNARY(log, "y = log x", "gx = gy / x", 0.3, 3)
 UNARY(square, "y = x^2", "gx = 2 gy x", 0, 0)
+UNARY(log1p, "y = log(1 + x)", "gx = gy / (1 + x)", -0.6, 3)
+UNARY(sin, "y = sin x", "gx = gy cos x", 0, 0)
+UNARY(cos, "y = cos x", "gx = -gy sin x", 0, 0)
+UNARY(abs, "y = |x|", "gx = gy sign x", 0, 0)
+UNARY(sign, "y = 1 where x > 0, -1 where x < 0, else 0", "gx = 0", 0, 0)
 
 /* ---- rules from y ---- */
 
 static void exp_vjp(cg_vjp *v) {
   cg_vjp_give(v, 0, cg_mul(cg_vjp_tape(v), cg_vjp_gy(v), cg_vjp_out(v)));
+}
+
+static void expm1_vjp(cg_vjp *v) {
+  cg_tape *t = cg_vjp_tape(v);
+  cg_tensor *d = cg_add_scalar(t, cg_vjp_out(v), 1);
+  cg_vjp_give(v, 0, cg_mul(t, cg_vjp_gy(v), d));
+}
+
+static void reciprocal_vjp(cg_vjp *v) {
+  cg_tape *t = cg_vjp_tape(v);
+  cg_tensor *d = cg_square(t, cg_vjp_out(v));
+  cg_vjp_give(v, 0, cg_neg(t, cg_mul(t, cg_vjp_gy(v), d)));
+}
+
+static void rsqrt_vjp(cg_vjp *v) {
+  cg_tape *t = cg_vjp_tape(v);
+  cg_tensor *y = cg_vjp_out(v);
+  cg_tensor *g = cg_mul(t, cg_vjp_gy(v), cg_mul(t, cg_square(t, y), y));
+  cg_vjp_give(v, 0, cg_mul_scalar(t, g, -0.5));
 }
 
 static void sqrt_vjp(cg_vjp *v) {
@@ -107,6 +136,9 @@ static void relu_vjp(cg_vjp *v) {
 }
 
 UNARY(exp, "y = e^x", "gx = gy y", 0, 0)
+UNARY(expm1, "y = e^x - 1", "gx = gy (y + 1)", 0, 0)
+UNARY(reciprocal, "y = 1 / x", "gx = -gy y^2", 0.4, 3)
+UNARY(rsqrt, "y = x^(-1/2)", "gx = -gy y^3 / 2", 0.4, 3)
 UNARY(sqrt, "y = x^(1/2)", "gx = gy / (2 y)", 0.3, 3)
 UNARY(tanh, "y = tanh x", "gx = gy (1 - y^2)", 0, 0)
 UNARY(sigmoid, "y = 1 / (1 + e^-x)", "gx = gy y (1 - y)", 0, 0)
@@ -116,7 +148,7 @@ UNARY(relu, "y = max(x, 0)", "gx = gy where y > 0, else 0", 0, 0)
 
 #define FACTOR(op_name, text, rule, diff)                                    \
   static cg_status op_name##_forward(const cg_call *call, cg_tensor *out) {  \
-    return map(call, out, &kernel_##op_name);                                \
+    return op_map(call, out, &kernel_##op_name, 0);                          \
   }                                                                          \
   const cg_op cg_op_##op_name = {                                            \
       .name = #op_name,                                                      \

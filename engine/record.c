@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernel.h"
+#include "op_impl.h"
 #include "tape_impl.h"
 
 enum { FEW = 8 };
@@ -51,23 +52,29 @@ static cg_status fail_broadcast(const cg_call *call) {
   return cg_call_fail(call, CG_ERR_SHAPE, "shapes %s do not broadcast", text);
 }
 
-cg_status cg_spec_broadcast(const cg_call *call, cg_spec *spec) {
+cg_status call_broadcast(const cg_call *call, cg_dtype dtype, cg_spec *spec) {
   cg_tensor *const *in = call->in;
-  cg_status status = cg_call_want_float(call, 0);
-  if (status) return status;
-  cg_spec_like(spec, in[0]);
+  cg_spec_set(spec, dtype, in[0]->rank, t_shape(in[0]));
   for (int i = 1; i < call->n_in; i++) {
-    if (in[i]->dtype != in[0]->dtype)
-      return cg_call_fail(call, CG_ERR_DTYPE,
-                          "operands have types %s and %s; use cg_cast",
-                          cg_dtype_name(in[0]->dtype),
-                          cg_dtype_name(in[i]->dtype));
     if (t_same_shape(in[i], in[0])) continue;
     if (!shape_broadcast(&spec->rank, spec->shape, in[i]->rank,
                          t_shape(in[i])))
       return fail_broadcast(call);
   }
   return CG_OK;
+}
+
+cg_status cg_spec_broadcast(const cg_call *call, cg_spec *spec) {
+  cg_tensor *const *in = call->in;
+  cg_status status = cg_call_want_float(call, 0);
+  if (status) return status;
+  for (int i = 1; i < call->n_in; i++)
+    if (in[i]->dtype != in[0]->dtype)
+      return cg_call_fail(call, CG_ERR_DTYPE,
+                          "operands have types %s and %s; use cg_cast",
+                          cg_dtype_name(in[0]->dtype),
+                          cg_dtype_name(in[i]->dtype));
+  return call_broadcast(call, in[0]->dtype, spec);
 }
 
 void *cg_call_scratch(const cg_call *call, size_t bytes) {

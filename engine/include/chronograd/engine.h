@@ -28,6 +28,7 @@
 #include <chronograd/status.h>
 #include <chronograd/mem.h>
 #include <chronograd/rng.h>
+#include <chronograd/reduction.h>
 #include <chronograd/tensor.h>
 #include <chronograd/tape.h>
 #include <chronograd/ops.h>

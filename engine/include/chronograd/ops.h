@@ -11,6 +11,8 @@
 #ifndef CHRONOGRAD_OPS_H
 #define CHRONOGRAD_OPS_H
 
+#include <chronograd/reduction.h>
+#include <chronograd/rng.h>
 #include <chronograd/tape.h>
 
 #ifdef __cplusplus
@@ -26,12 +28,41 @@ CG_API cg_tensor *cg_div(cg_tape *tape, cg_tensor *a, cg_tensor *b); /* a / b */
 /* a^b; d/da = b a^(b-1) (0 where b = 0), d/db = a^b log a (0 where a = 0 and
  * b >= 0). */
 CG_API cg_tensor *cg_pow(cg_tape *tape, cg_tensor *a, cg_tensor *b);
+/* The greater or lesser of two; NaN if either is NaN. Where a = b, half of the
+ * gradient goes to each. */
+CG_API cg_tensor *cg_maximum(cg_tape *tape, cg_tensor *a, cg_tensor *b);
+CG_API cg_tensor *cg_minimum(cg_tape *tape, cg_tensor *a, cg_tensor *b);
+
+/* ---- comparisons and choices (broadcasting) ---- */
+
+/* Masks (U8, 0 or 1) of two operands of one type, which may be any. Without
+ * derivative. As in IEEE arithmetic, NaN differs from everything and -0 = 0. */
+CG_API cg_tensor *cg_eq(cg_tape *tape, cg_tensor *a, cg_tensor *b); /* a == b */
+CG_API cg_tensor *cg_ne(cg_tape *tape, cg_tensor *a, cg_tensor *b); /* a != b */
+CG_API cg_tensor *cg_lt(cg_tape *tape, cg_tensor *a, cg_tensor *b); /* a < b */
+CG_API cg_tensor *cg_le(cg_tape *tape, cg_tensor *a, cg_tensor *b); /* a <= b */
+CG_API cg_tensor *cg_gt(cg_tape *tape, cg_tensor *a, cg_tensor *b); /* a > b */
+CG_API cg_tensor *cg_ge(cg_tape *tape, cg_tensor *a, cg_tensor *b); /* a >= b */
+/* a where mask (U8) is not 0, else b; a and b have one type, which may be any.
+ * What is not chosen receives gradient 0, also where gy is NaN or infinite. */
+CG_API cg_tensor *cg_where(cg_tape *tape, cg_tensor *mask, cg_tensor *a,
+                           cg_tensor *b);
+/* `value` (rounded to x's type) where mask is not 0, else x. */
+CG_API cg_tensor *cg_masked_fill(cg_tape *tape, cg_tensor *x, cg_tensor *mask,
+                                 double value);
 
 /* ---- elementwise with a number c (rounded to x's type) ---- */
 
 CG_API cg_tensor *cg_add_scalar(cg_tape *tape, cg_tensor *x, double c); /* x+c */
 CG_API cg_tensor *cg_mul_scalar(cg_tape *tape, cg_tensor *x, double c); /* x*c */
 CG_API cg_tensor *cg_pow_scalar(cg_tape *tape, cg_tensor *x, double c); /* x^c */
+/* c - x and c / x. */
+CG_API cg_tensor *cg_rsub_scalar(cg_tape *tape, cg_tensor *x, double c);
+CG_API cg_tensor *cg_rdiv_scalar(cg_tape *tape, cg_tensor *x, double c);
+/* min(max(x, lo), hi), so hi everywhere if lo > hi; an infinite bound is none,
+ * a NaN makes everything NaN. Gradient 1 for lo <= x <= hi, the edges included,
+ * else 0 (also where x is NaN, which stays). */
+CG_API cg_tensor *cg_clamp(cg_tape *tape, cg_tensor *x, double lo, double hi);
 
 /* ---- elementwise, one operand ---- */
 
@@ -43,13 +74,37 @@ CG_API cg_tensor *cg_square(cg_tape *tape, cg_tensor *x);  /* x^2 */
 CG_API cg_tensor *cg_tanh(cg_tape *tape, cg_tensor *x);    /* d = 1 - y^2 */
 CG_API cg_tensor *cg_sigmoid(cg_tape *tape, cg_tensor *x); /* 1/(1+e^-x) */
 CG_API cg_tensor *cg_relu(cg_tape *tape, cg_tensor *x);    /* max(x,0); d(0)=0 */
-/* The derivative factors of the three above, as ops: gy*(1-y^2), gy*y*(1-y),
- * and gy where y > 0, else 0. */
+CG_API cg_tensor *cg_abs(cg_tape *tape, cg_tensor *x);     /* |x|; d(0) = 0 */
+/* 1, -1, or 0 (at 0 and NaN); derivative 0 everywhere. */
+CG_API cg_tensor *cg_sign(cg_tape *tape, cg_tensor *x);
+CG_API cg_tensor *cg_reciprocal(cg_tape *tape, cg_tensor *x); /* 1/x */
+CG_API cg_tensor *cg_rsqrt(cg_tape *tape, cg_tensor *x);      /* x^(-1/2) */
+CG_API cg_tensor *cg_log1p(cg_tape *tape, cg_tensor *x); /* log(1+x), near 0 */
+CG_API cg_tensor *cg_expm1(cg_tape *tape, cg_tensor *x); /* e^x - 1, near 0 */
+CG_API cg_tensor *cg_sin(cg_tape *tape, cg_tensor *x);
+CG_API cg_tensor *cg_cos(cg_tape *tape, cg_tensor *x);
+/* The derivative factors of tanh, sigmoid and relu, as ops: gy*(1-y^2),
+ * gy*y*(1-y), and gy where y > 0, else 0. */
 CG_API cg_tensor *cg_tanh_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y);
 CG_API cg_tensor *cg_sigmoid_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y);
 CG_API cg_tensor *cg_relu_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y);
 /* x converted to another float type; also from I64 and U8, without gradient. */
 CG_API cg_tensor *cg_cast(cg_tape *tape, cg_tensor *x, cg_dtype dtype);
+
+/* ---- activations ---- */
+
+/* log(1 + e^x), without overflow, and without a threshold from which on it
+ * would be x. */
+CG_API cg_tensor *cg_softplus(cg_tape *tape, cg_tensor *x);
+/* x where x > 0, else slope * x; d(0) = slope. */
+CG_API cg_tensor *cg_leaky_relu(cg_tape *tape, cg_tensor *x, double slope);
+/* x where x > 0, else alpha (e^x - 1); d(0) = alpha. */
+CG_API cg_tensor *cg_elu(cg_tape *tape, cg_tensor *x, double alpha);
+/* x Phi(x) with the normal distribution function Phi, not its approximation by
+ * tanh; accurate also far out to the left. NaN at -infinity. */
+CG_API cg_tensor *cg_gelu(cg_tape *tape, cg_tensor *x);
+/* x sigmoid(x); NaN at -infinity. */
+CG_API cg_tensor *cg_silu(cg_tape *tape, cg_tensor *x);
 
 /* ---- reductions ---- */
 
@@ -68,6 +123,44 @@ CG_API cg_tensor *cg_mean_all(cg_tape *tape, cg_tensor *x);
 CG_API cg_tensor *cg_sum_to(cg_tape *tape, cg_tensor *x, int rank,
                             const int64_t *shape);
 
+/* The largest and the smallest element over axes, given as for cg_sum; NaN if
+ * there is a NaN. k equal ones receive 1/k of the gradient each, as PyTorch's
+ * amax and amin do. Axes without elements are an error. */
+CG_API cg_tensor *cg_max(cg_tape *tape, cg_tensor *x, const int *axes,
+                         int n_axes, bool keep);
+CG_API cg_tensor *cg_min(cg_tape *tape, cg_tensor *x, const int *axes,
+                         int n_axes, bool keep);
+/* The derivative factor of both: 1/k at each of the k elements of x that equal
+ * y, to which x was reduced with `keep`, else 0; NaN if none is (a NaN). */
+CG_API cg_tensor *cg_extreme_share(cg_tape *tape, cg_tensor *x, cg_tensor *y);
+/* The index (I64) of the largest or smallest element along `axis`: of the first
+ * one if several are equal, of the first NaN if there is one. */
+CG_API cg_tensor *cg_argmax(cg_tape *tape, cg_tensor *x, int axis, bool keep);
+CG_API cg_tensor *cg_argmin(cg_tape *tape, cg_tensor *x, int axis, bool keep);
+/* The variance over axes: sum of (x - mean)^2 / max(0, n - correction) over n
+ * elements each. The correction is 0 or 1 as a rule; NaN for n <= correction.
+ */
+CG_API cg_tensor *cg_var(cg_tape *tape, cg_tensor *x, const int *axes,
+                         int n_axes, int correction, bool keep);
+/* The 2-norm over axes, sqrt(sum x^2); its gradient at 0 is 0. */
+CG_API cg_tensor *cg_norm(cg_tape *tape, cg_tensor *x, const int *axes,
+                          int n_axes, bool keep);
+/* What it is composed of: sqrt(x) whose derivative at 0 is 0, and a / b that is
+ * 0, with derivatives 0, where b = 0 (broadcasting). */
+CG_API cg_tensor *cg_sqrt0(cg_tape *tape, cg_tensor *x);
+CG_API cg_tensor *cg_div0(cg_tape *tape, cg_tensor *a, cg_tensor *b);
+/* log sum_j e^x_j along `axis`, without overflow; -inf for nothing but -inf or
+ * for no elements. A row of nothing but -inf receives gradient 0, where
+ * PyTorch's is NaN. */
+CG_API cg_tensor *cg_logsumexp(cg_tape *tape, cg_tensor *x, int axis,
+                               bool keep);
+/* e^(a - b), 0 where a = -inf (broadcasting): the derivative factor of the
+ * above. */
+CG_API cg_tensor *cg_exp_sub(cg_tape *tape, cg_tensor *a, cg_tensor *b);
+/* y_i = sum of x_j over j <= i along `axis`; over j >= i if `reverse`. */
+CG_API cg_tensor *cg_cumsum(cg_tape *tape, cg_tensor *x, int axis,
+                            bool reverse);
+
 /* ---- matrix products ---- */
 
 /* a b for a [m, k] and b [k, n]: [m, n]. */
@@ -78,6 +171,15 @@ CG_API cg_tensor *cg_matmul_t(cg_tape *tape, cg_tensor *a, cg_tensor *b,
 /* c + op(a) op(b), where c broadcasts to [m, n]. */
 CG_API cg_tensor *cg_addmm(cg_tape *tape, cg_tensor *c, cg_tensor *a,
                            cg_tensor *b, bool ta, bool tb);
+/* op(a) op(b) for each pair of matrices in the last two axes, where the leading
+ * axes broadcast: a [..., m, k] and b [..., k, n], the last two exchanged where
+ * ta or tb. */
+CG_API cg_tensor *cg_bmm(cg_tape *tape, cg_tensor *a, cg_tensor *b, bool ta,
+                         bool tb);
+/* sum_i a_i b_i of two vectors [n], rank 0. */
+CG_API cg_tensor *cg_dot(cg_tape *tape, cg_tensor *a, cg_tensor *b);
+/* a_i b_j of vectors [m] and [n]: [m, n]. */
+CG_API cg_tensor *cg_outer(cg_tape *tape, cg_tensor *a, cg_tensor *b);
 /* x W^T + b over the last axis: x [..., I], W [O, I], b [O] or NULL for none:
  * [..., O]. */
 CG_API cg_tensor *cg_linear(cg_tape *tape, cg_tensor *x, cg_tensor *W,
@@ -100,6 +202,28 @@ CG_API cg_tensor *cg_narrow(cg_tape *tape, cg_tensor *x, int axis,
 /* Index `index` (negative: from the end) along `axis`, which is dropped. */
 CG_API cg_tensor *cg_select(cg_tape *tape, cg_tensor *x, int axis,
                             int64_t index);
+/* Indices start, start + step, ... (`length` of them) along `axis`; step may be
+ * negative but not 0. */
+CG_API cg_tensor *cg_slice(cg_tape *tape, cg_tensor *x, int axis, int64_t start,
+                           int64_t step, int64_t length);
+/* The order along each of the `n_axes` axes turned round. */
+CG_API cg_tensor *cg_flip(cg_tape *tape, cg_tensor *x, const int *axes,
+                          int n_axes);
+/* Without an axis of size 1 (another size is an error, as in NumPy), and with a
+ * new one, which will be axis `axis` of the result. */
+CG_API cg_tensor *cg_squeeze(cg_tape *tape, cg_tensor *x, int axis);
+CG_API cg_tensor *cg_unsqueeze(cg_tape *tape, cg_tensor *x, int axis);
+/* The axes first .. last made into one; a scalar becomes [1]. As for
+ * cg_reshape, a copy where it takes one. */
+CG_API cg_tensor *cg_flatten(cg_tape *tape, cg_tensor *x, int first, int last);
+/* Writes n narrows of x along `axis` to parts[], of sizes[k] elements each,
+ * which must add up to the axis. After an error all parts are NULL. */
+CG_API cg_status cg_split(cg_tape *tape, cg_tensor *x, int axis,
+                          const int64_t *sizes, int n, cg_tensor **parts);
+/* The same in n parts of ceil(size / n) elements; the last ones may be shorter
+ * or empty (PyTorch would give fewer parts instead). */
+CG_API cg_status cg_chunk(cg_tape *tape, cg_tensor *x, int axis, int n,
+                          cg_tensor **parts);
 /* x broadcast to `shape`, by strides of 0. */
 CG_API cg_tensor *cg_expand(cg_tape *tape, cg_tensor *x, int rank,
                             const int64_t *shape);
@@ -122,6 +246,15 @@ CG_API cg_tensor *cg_sum_slices(cg_tape *tape, cg_tensor *const *parts,
                                 const int64_t *starts, int n, int axis, int rank,
                                 const int64_t *shape);
 
+/* x with before[i] and after[i] elements `value` added along each axis i; NULL
+ * for none. */
+CG_API cg_tensor *cg_pad(cg_tape *tape, cg_tensor *x, const int64_t *before,
+                         const int64_t *after, double value);
+/* The transpose of cg_slice: zeros with g's shape, but `size` along `axis`, and
+ * g at start, start + step, ... */
+CG_API cg_tensor *cg_slice_grad(cg_tape *tape, cg_tensor *g, int axis,
+                                int64_t start, int64_t step, int64_t size);
+
 /* ---- indices (I64) ---- */
 
 /* Row table[index[i]] for each i: table [V, ...], index of any shape S: S +
@@ -140,10 +273,47 @@ CG_API cg_tensor *cg_gather(cg_tape *tape, cg_tensor *x, int axis,
  * index along `axis`, where the shape has `size` elements. */
 CG_API cg_tensor *cg_gather_grad(cg_tape *tape, cg_tensor *g, cg_tensor *index,
                                  int axis, int64_t size);
+/* y[.., i, ..] = x[.., index[i], ..] along `axis`, for a vector of indices. */
+CG_API cg_tensor *cg_index_select(cg_tape *tape, cg_tensor *x, int axis,
+                                  cg_tensor *index);
+/* x, to which src is added at index along `axis`: index has the shape of src,
+ * which off the axis is x's. What meets at one place adds up. */
+CG_API cg_tensor *cg_scatter_add(cg_tape *tape, cg_tensor *x, int axis,
+                                 cg_tensor *index, cg_tensor *src);
 /* Vectors of K with a 1 at index and 0 elsewhere: index S -> S + [K], of float
  * type `dtype`. */
 CG_API cg_tensor *cg_one_hot(cg_tape *tape, cg_tensor *index, int64_t K,
                              cg_dtype dtype);
+
+/* ---- random numbers ---- */
+
+/* Constants of a float type: uniform in [0, 1), where element i is number
+ * counter + i of *rng (for F32 its upper 24 bits), and standard normal, two
+ * numbers each. *rng moves behind them, unless there is an error. */
+CG_API cg_tensor *cg_rand_uniform(cg_tape *tape, cg_rng *rng, cg_dtype dtype,
+                                  int rank, const int64_t *shape);
+CG_API cg_tensor *cg_rand_normal(cg_tape *tape, cg_rng *rng, cg_dtype dtype,
+                                 int rank, const int64_t *shape);
+/* x_i / (1 - p) where the uniform u_i >= p, else 0 x_i; 0 <= p <= 1. u_i, in
+ * row-major order, is number counter + i of *rng, which moves on by the number
+ * of elements: the same position gives the same mask, also when the op is
+ * derived, any number of times. Applies it also while nothing is recorded:
+ * leaving it out when not training is the caller's decision. */
+CG_API cg_tensor *cg_dropout(cg_tape *tape, cg_tensor *x, double p,
+                             cg_rng *rng);
+
+/* ---- normalisation ---- */
+
+/* (x - mean) / sqrt(variance + eps) weight + bias over the last axis, with the
+ * variance of correction 0; weight and bias have one element per element of the
+ * axis, NULL for none. */
+CG_API cg_tensor *cg_layer_norm(cg_tape *tape, cg_tensor *x, cg_tensor *weight,
+                                cg_tensor *bias, double eps);
+/* The parts of its derivatives: r = 1 / sqrt(variance + eps), with a last axis
+ * of size 1, and r (gy - mean(gy) - y mean(gy y)). */
+CG_API cg_tensor *cg_layer_norm_rstd(cg_tape *tape, cg_tensor *x, double eps);
+CG_API cg_tensor *cg_layer_norm_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y,
+                                     cg_tensor *r);
 
 /* ---- softmax and losses ---- */
 
@@ -162,6 +332,32 @@ CG_API cg_tensor *cg_cross_entropy_grad(cg_tape *tape, cg_tensor *gy,
                                         cg_tensor *loss);
 /* mean((a - b)^2) over all elements (broadcasting), rank 0. */
 CG_API cg_tensor *cg_mse(cg_tape *tape, cg_tensor *a, cg_tensor *b);
+
+/* The following end with a reduction over all their losses, to rank 0, or none.
+ * The mean of no losses is NaN, their sum 0. */
+
+/* |a - b| (broadcasting); gradient 0 where a = b. */
+CG_API cg_tensor *cg_l1(cg_tape *tape, cg_tensor *a, cg_tensor *b,
+                        cg_reduction reduction);
+/* d^2 / 2 for |d| <= delta, delta (|d| - delta / 2) beyond, with d = a - b
+ * (broadcasting) and delta > 0. */
+CG_API cg_tensor *cg_huber(cg_tape *tape, cg_tensor *a, cg_tensor *b,
+                           double delta, cg_reduction reduction);
+/* log(1 + e^o) - o y: binary cross entropy of logits o and targets y, floats in
+ * 0..1 (broadcasting), which have a gradient too. Accurate for any o. */
+CG_API cg_tensor *cg_bce_with_logits(cg_tape *tape, cg_tensor *o, cg_tensor *y,
+                                     cg_reduction reduction);
+/* The target that PyTorch ignores by default. */
+#define CG_IGNORE_INDEX (-100)
+/* -log_p[y] over the last axis: log_p [..., K], targets y [...] (I64). Rows
+ * whose target is `ignore_index` have loss 0 and gradient 0, whatever they
+ * hold, and do not count for the mean. The targets are read once, now. */
+CG_API cg_tensor *cg_nll(cg_tape *tape, cg_tensor *log_p, cg_tensor *y,
+                         int64_t ignore_index, cg_reduction reduction);
+/* The same for cg_cross_entropy of logits o. */
+CG_API cg_tensor *cg_cross_entropy_ignore(cg_tape *tape, cg_tensor *o,
+                                          cg_tensor *y, int64_t ignore_index,
+                                          cg_reduction reduction);
 
 #ifdef __cplusplus
 }
