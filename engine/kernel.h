@@ -118,11 +118,6 @@ kernel_row3 kernel_clamp_grad_row(cg_dtype dtype);
 void kernel_map3_run(kernel_row3 row, int rank, const int64_t *shape, void *y,
                      size_t y_size, const kernel_operand operand[3], double c);
 
-/* out [cols, rows] = in^T for a float matrix in [rows, cols] whose rows are ld
- * apart (kernel_transpose.c). */
-void kernel_transpose(cg_dtype dtype, int64_t rows, int64_t cols,
-                      const void *in, int64_t ld, void *out);
-
 /* ---- matrix products (kernel_matmul.c) ---- */
 
 /* out [cols, rows] = in^T for a float matrix in [rows, cols] whose rows are ld
