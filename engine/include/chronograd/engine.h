@@ -20,7 +20,7 @@
  *     }
  *
  * Reading order: status, mem, rng, tensor, tape, ops, backward,
- * derivative, gradcheck, draw; and op.h to write ops of your own.
+ * derivative, gradcheck, draw; and op.h or custom.h to write ops of your own.
  */
 #ifndef CHRONOGRAD_ENGINE_H
 #define CHRONOGRAD_ENGINE_H
@@ -32,6 +32,7 @@
 #include <chronograd/tape.h>
 #include <chronograd/ops.h>
 #include <chronograd/op.h>
+#include <chronograd/custom.h>
 #include <chronograd/backward.h>
 #include <chronograd/derivative.h>
 #include <chronograd/gradcheck.h>
