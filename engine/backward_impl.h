@@ -32,6 +32,12 @@ void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
 /* Empties all slots. */
 void walk_clean(walk *w, size_t count);
 
+/* cg_grad, on behalf of the public function `name` (grad.c). */
+cg_status grad_for(cg_tape *tape, const char *name, cg_tensor *const *outputs,
+                   int n_outputs, cg_tensor *const *grad_outputs,
+                   cg_tensor *const *inputs, int n_inputs, cg_tensor **grads,
+                   int options);
+
 /* Slots (slot.c): the gradient of x under accumulation. */
 
 /* Adds g, of x's type and of a shape that x broadcasts to. */

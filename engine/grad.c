@@ -137,15 +137,16 @@ static void perform(request *r, cg_tensor **grads) {
   walk_clean(&r->walk, count);
 }
 
-cg_status cg_grad(cg_tape *tape, cg_tensor *const *outputs, int n_outputs,
-                  cg_tensor *const *grad_outputs, cg_tensor *const *inputs,
-                  int n_inputs, cg_tensor **grads, int options) {
+cg_status grad_for(cg_tape *tape, const char *name, cg_tensor *const *outputs,
+                   int n_outputs, cg_tensor *const *grad_outputs,
+                   cg_tensor *const *inputs, int n_inputs, cg_tensor **grads,
+                   int options) {
   if (!tape || !grads) return CG_ERR_ARG;
   if (tape->error.status) return tape->error.status;
   for (int j = 0; j < n_inputs; j++) grads[j] = NULL;
   request r = {
       .walk = {.tape = tape,
-               .name = "grad",
+               .name = name,
                .recorded = options & CG_CREATE_GRAPH,
                .functional = true},
       .seeds = grad_outputs,
@@ -163,4 +164,11 @@ cg_status cg_grad(cg_tape *tape, cg_tensor *const *outputs, int n_outputs,
   if (tape->error.status)
     for (int j = 0; j < n_inputs; j++) grads[j] = NULL;
   return tape->error.status;
+}
+
+cg_status cg_grad(cg_tape *tape, cg_tensor *const *outputs, int n_outputs,
+                  cg_tensor *const *grad_outputs, cg_tensor *const *inputs,
+                  int n_inputs, cg_tensor **grads, int options) {
+  return grad_for(tape, "grad", outputs, n_outputs, grad_outputs, inputs,
+                  n_inputs, grads, options);
 }

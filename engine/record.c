@@ -24,7 +24,7 @@ void cg_spec_set(cg_spec *spec, cg_dtype dtype, int rank,
   spec->dtype = dtype;
   spec->rank = rank;
   spec->is_view = false;
-  for (int i = 0; i < rank; i++) spec->shape[i] = shape[i];
+  for (int i = 0; i < rank && i < CG_MAX_RANK; i++) spec->shape[i] = shape[i];
 }
 
 void cg_spec_like(cg_spec *spec, const cg_tensor *x) {
@@ -115,12 +115,32 @@ static void link_result(cg_tape *tape, const cg_call *call, cg_tensor *y) {
     }
 }
 
+/* Can a shape rule's answer be true? Sizes are checked when memory is sought. */
+static bool sound(const cg_call *call, const cg_spec *spec) {
+  const char *what = NULL;
+  if (spec->rank < 0 || spec->rank > CG_MAX_RANK)
+    return cg_tape_fail(call->tape, CG_ERR_SHAPE, call->op->name,
+                        "the shape rule gave rank %d, which is not in 0..%d",
+                        spec->rank, CG_MAX_RANK);
+  if (!cg_dtype_size(spec->dtype))
+    what = "the shape rule gave an unknown element type";
+  else if (spec->is_view && call->n_in < 1)
+    what = "the shape rule made a view of no operand";
+  else if (!spec->is_view && !call->op->forward)
+    what = "the op has no forward and its result is no view";
+  return !what ||
+         cg_tape_fail(call->tape, CG_ERR_ARG, call->op->name, "%s", what);
+}
+
 /* One application to operands that are on the tape. */
 static cg_tensor *apply(const cg_call *call) {
   cg_tape *tape = call->tape;
   cg_spec spec;
+  spec.rank = -1; /* a rule that says nothing is refused */
+  spec.is_view = false;
   cg_status status = call->op->infer(call, &spec);
   if (status) return cg_tape_fail(tape, status, call->op->name, NULL);
+  if (!sound(call, &spec)) return NULL;
   cg_tensor *y = tape_new_tensor(tape, call->op, &spec, call->in, call->n_in,
                                  call->attr);
   if (!y) return NULL;

@@ -242,6 +242,10 @@ static cg_tensor *unmodified(cg_vjp *v, cg_tensor *x) {
 }
 
 cg_tensor *cg_vjp_in(cg_vjp *v, int i) {
+  if (i < 0 || i >= cg_vjp_count(v))
+    return cg_tape_fail(v->tape, CG_ERR_ARG, v->node->op->name,
+                        "the derivative rule asks for operand %d of %d", i,
+                        cg_vjp_count(v));
   return unmodified(v, t_in(v->node)[i]);
 }
 
@@ -249,7 +253,7 @@ cg_tensor *cg_vjp_out(cg_vjp *v) { return unmodified(v, v->node); }
 
 bool cg_vjp_needs(const cg_vjp *v, int i) {
   uint16_t flag = v->walk->functional ? T_PATH : T_GRAD;
-  return t_in(v->node)[i]->flags & flag;
+  return i >= 0 && i < cg_vjp_count(v) && t_in(v->node)[i]->flags & flag;
 }
 
 /* Is g a gradient that operand i can take? */

@@ -111,6 +111,7 @@ int main(int argc, char **argv) {
   rows_scalar();
   rows_train();
   rows_long();
+  rows_hvp();
   if (tsv && fclose(tsv)) bench_check(false, "cannot write the TSV file");
   return 0;
 }

@@ -44,5 +44,6 @@ bool bench_wanted(const char *name);
 void rows_scalar(void);
 void rows_train(void);
 void rows_long(void);
+void rows_hvp(void);
 
 #endif

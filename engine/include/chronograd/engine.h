@@ -19,8 +19,8 @@
  *       cg_leaf_free(w);
  *     }
  *
- * Reading order: status, mem, rng, tensor, tape, ops, backward, gradcheck,
- * draw; and op.h to write ops of your own.
+ * Reading order: status, mem, rng, tensor, tape, ops, backward,
+ * derivative, gradcheck, draw; and op.h or custom.h to write ops of your own.
  */
 #ifndef CHRONOGRAD_ENGINE_H
 #define CHRONOGRAD_ENGINE_H
@@ -33,7 +33,9 @@
 #include <chronograd/tape.h>
 #include <chronograd/ops.h>
 #include <chronograd/op.h>
+#include <chronograd/custom.h>
 #include <chronograd/backward.h>
+#include <chronograd/derivative.h>
 #include <chronograd/gradcheck.h>
 #include <chronograd/draw.h>
 
