@@ -4,6 +4,7 @@
 
 #include "kernel.h"
 #include "tape_impl.h"
+#include "watch.h"
 
 enum { FEW = 8 };
 
@@ -144,6 +145,7 @@ cg_tensor *cg_record(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
   if (i == n_in) {
     cg_call call = {tape, op, resolved, n_in, attr};
     y = apply(&call);
+    if (tape->watch && y) y = watch_result(&call, y);
   }
   if (n_in > FEW) pool_put(&tape->pool, resolved, bytes);
   return y;

@@ -40,6 +40,8 @@ struct cg_tape {
   arena data;  /* larger data */
   pool pool;   /* what lives shorter than the tape */
   tape_mode mode;
+  uint8_t watch; /* who looks at every op (watch.h); 0: nobody */
+  bool walking;  /* a backward walk is on its way */
   uint32_t cookie;
   uint32_t serial; /* of the next tensor */
   uint32_t stamp;  /* of the last walk */

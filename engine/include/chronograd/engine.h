@@ -20,7 +20,7 @@
  *     }
  *
  * Reading order: status, mem, rng, tensor, tape, ops, backward, gradcheck,
- * draw; and op.h to write ops of your own.
+ * draw, trace; and op.h to write ops of your own.
  */
 #ifndef CHRONOGRAD_ENGINE_H
 #define CHRONOGRAD_ENGINE_H
@@ -35,5 +35,6 @@
 #include <chronograd/backward.h>
 #include <chronograd/gradcheck.h>
 #include <chronograd/draw.h>
+#include <chronograd/trace.h>
 
 #endif
