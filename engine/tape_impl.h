@@ -42,6 +42,7 @@ struct cg_tape {
   tape_mode mode;
   uint8_t watch; /* who looks at every op (watch.h); 0: nobody */
   bool walking;  /* a backward walk is on its way */
+  struct profile *profile; /* NULL before the first cg_profile_begin */
   uint32_t cookie;
   uint32_t serial; /* of the next tensor */
   uint32_t stamp;  /* of the last walk */

@@ -20,7 +20,7 @@
  *     }
  *
  * Reading order: status, mem, rng, tensor, tape, ops, backward, gradcheck,
- * draw, trace; and op.h to write ops of your own.
+ * draw, trace, profile; and op.h to write ops of your own.
  */
 #ifndef CHRONOGRAD_ENGINE_H
 #define CHRONOGRAD_ENGINE_H
@@ -36,5 +36,6 @@
 #include <chronograd/gradcheck.h>
 #include <chronograd/draw.h>
 #include <chronograd/trace.h>
+#include <chronograd/profile.h>
 
 #endif
