@@ -14,6 +14,7 @@
 
 #include "backward_impl.h"
 #include "kernel.h"
+#include "watch.h"
 
 /* Headers lie one behind the other: this many bytes ahead of the walk down the
  * recording will be needed soon. */
@@ -142,7 +143,10 @@ static void visit(walk *w, cg_tensor *x) {
   struct cg_vjp v = {w->tape, w, x, gy};
   uint32_t scope = w->tape->scope;
   w->tape->scope = x->scope;
-  x->op->vjp(&v);
+  if (w->tape->watch)
+    watch_rule(&v);
+  else
+    x->op->vjp(&v);
   w->tape->scope = scope;
   if (w->recorded) return;
   if (!(x->flags & T_TARGET)) tape_release(w->tape, gy);
@@ -203,6 +207,7 @@ static void plant(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
                   int count) {
   for (int i = 0; i < count && !w->tape->error.status; i++) {
     cg_tensor *seed = make_seed(w, roots[i], seeds ? seeds[i] : NULL, i);
+    if (seed && tracing(w->tape)) trace_seed(w, seed, i);
     if (seed) slot_add(w, roots[i], seed);
   }
 }
@@ -214,14 +219,19 @@ void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
               int n_roots, size_t count) {
   cg_tape *tape = w->tape;
   tape_mode was = tape->mode;
+  bool outer = tape->walking;
+  uint32_t stamp = tape->stamp;
   tape->mode = w->recorded ? MODE_RECORD : MODE_TEMP;
+  tape->walking = true;
   plant(w, roots, seeds, n_roots);
   for (size_t i = 0; i < count && !tape->error.status; i++) {
     if (i + SOON < count) __builtin_prefetch(tape->order[i + SOON]);
     visit(w, tape->order[i]);
   }
+  if (tracing(tape)) trace_leaves(w, stamp);
   if (tape->error.status) walk_clean(w, count);
   if (!w->recorded) tape_drop_frame(tape);
+  tape->walking = outer;
   tape->mode = was;
 }
 

@@ -116,11 +116,13 @@ static cg_tensor *nothing(request *r, int j) {
 static void collect_all(request *r, cg_tensor **grads) {
   cg_tape *tape = r->walk.tape;
   tape_mode was = tape->mode;
+  tape->walking = true; /* adding up is a part of the walk */
   tape->mode = r->walk.recorded ? MODE_RECORD : MODE_VALUE;
   for (int j = 0; j < r->n_inputs && !tape->error.status; j++) {
     grads[j] = collect(r, r->inputs[j]);
     if (!grads[j] && !tape->error.status) grads[j] = nothing(r, j);
   }
+  tape->walking = false;
   tape->mode = was;
 }
 

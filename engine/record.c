@@ -5,6 +5,7 @@
 #include "kernel.h"
 #include "op_impl.h"
 #include "tape_impl.h"
+#include "watch.h"
 
 enum { FEW = 8 };
 
@@ -170,7 +171,9 @@ cg_tensor *cg_record(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
     i++;
   if (i == n_in) {
     cg_call call = {tape, op, resolved, n_in, attr};
+    uint64_t start = tape->watch ? watch_begin(tape) : 0;
     y = apply(&call);
+    if (tape->watch && y) y = watch_result(&call, y, start);
   }
   if (n_in > FEW) pool_put(&tape->pool, resolved, bytes);
   return y;

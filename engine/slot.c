@@ -11,6 +11,7 @@
 #include "backward_impl.h"
 #include "gemm_operand.h"
 #include "kernel.h"
+#include "watch.h"
 
 /* Narrow contributions of a recorded walk, waiting to be put together. */
 typedef struct slot_parts {
@@ -280,7 +281,9 @@ static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
 void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
   if (!g || v->tape->error.status || !cg_vjp_needs(v, i)) return;
   g = tape_resolve(v->tape, g, v->node->op->name, i);
-  if (g && fits(v, i, g)) slot_add(v->walk, t_in(v->node)[i], g);
+  if (!g || !fits(v, i, g)) return;
+  if (tracing(v->tape)) trace_given(v, i, g);
+  slot_add(v->walk, t_in(v->node)[i], g);
 }
 
 void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
@@ -298,6 +301,7 @@ void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
   bool fresh;
   cg_tensor *sum = writable(w, x, &fresh);
   if (!sum) return;
+  bool trace = tracing(w->tape) && (fresh || trace_is_finite(sum));
   g.c = sum->data;
   g.ldc = g.n;
   g.accumulate = !fresh;
@@ -305,6 +309,7 @@ void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
   g.scratch = bytes ? tape_scratch(w->tape, bytes, w->name) : NULL;
   if (!bytes || g.scratch) kernel_gemm(&g);
   tape_drop_scratch(w->tape);
+  if (trace && !w->tape->error.status) trace_given(v, i, sum);
 }
 
 /* Is g a part of operand i's gradient, from `start` on along `axis`? */
@@ -333,6 +338,7 @@ void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
   if (!g || w->tape->error.status || !cg_vjp_needs(v, i)) return;
   g = tape_resolve(w->tape, g, v->node->op->name, i);
   if (!g || !fits_narrow(v, i, g, axis, start)) return;
+  if (tracing(w->tape)) trace_given(v, i, g);
   cg_tensor *x = t_in(v->node)[i];
   if (w->recorded) {
     add_part(w, x, g, axis, start);

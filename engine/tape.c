@@ -1,6 +1,7 @@
 /* tape.c - the life of a tape: making, marking, rewinding, errors, figures. */
 #include "kernel.h"
 #include "tape_impl.h"
+#include "watch.h"
 
 #include <string.h>
 
@@ -33,6 +34,7 @@ cg_tape *cg_tape_new(const cg_tape_options *options) {
 void cg_tape_free(cg_tape *tape) {
   if (!tape) return;
   mem *m = &tape->mem;
+  profile_free(tape);
   arena_free(&tape->nodes);
   arena_free(&tape->data);
   pool_free_all(&tape->pool);

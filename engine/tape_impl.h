@@ -40,6 +40,9 @@ struct cg_tape {
   arena data;  /* larger data */
   pool pool;   /* what lives shorter than the tape */
   tape_mode mode;
+  uint8_t watch; /* who looks at every op (watch.h); 0: nobody */
+  bool walking;  /* a backward walk is on its way */
+  struct profile *profile; /* NULL before the first cg_profile_begin */
   uint32_t cookie;
   uint32_t serial; /* of the next tensor */
   uint32_t stamp;  /* of the last walk */
@@ -85,6 +88,8 @@ cg_tensor *tape_find_proxy(cg_tape *tape, const cg_tensor *leaf);
  * attributes; header filled in, data not. NULL after an error. */
 cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
                            cg_tensor *const *in, int n_in, const void *attr);
+/* The bytes that tape_new_tensor took from the arenas for x. */
+size_t tape_bytes_of(const cg_tensor *x);
 /* A constant in the arena, data uninitialised. */
 cg_tensor *tape_new_value(cg_tape *tape, cg_dtype dtype, int rank,
                           const int64_t *shape);

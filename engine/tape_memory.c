@@ -119,6 +119,13 @@ cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
   return x;
 }
 
+size_t tape_bytes_of(const cg_tensor *x) {
+  bool is_view = x->flags & T_VIEW;
+  size_t bytes = (size_t)t_numel(x) * dtype_size(x->dtype);
+  layout l = plan(x->op, x->rank, is_view, (int)x->n_in, bytes, false);
+  return l.total + (is_view || l.data_inside ? 0 : bytes);
+}
+
 static cg_tensor *new_plain(cg_tape *tape, tape_mode mode, cg_dtype dtype,
                             int rank, const int64_t *shape) {
   cg_spec spec;

@@ -19,8 +19,9 @@
  *       cg_leaf_free(w);
  *     }
  *
- * Reading order: status, mem, rng, tensor, tape, ops, backward,
- * derivative, gradcheck, draw; and op.h or custom.h to write ops of your own.
+ * Reading order: status, mem, rng, tensor, tape, ops, backward, derivative,
+ * gradcheck, draw, trace, profile; and op.h or custom.h to write ops of your
+ * own.
  */
 #ifndef CHRONOGRAD_ENGINE_H
 #define CHRONOGRAD_ENGINE_H
@@ -38,5 +39,7 @@
 #include <chronograd/derivative.h>
 #include <chronograd/gradcheck.h>
 #include <chronograd/draw.h>
+#include <chronograd/trace.h>
+#include <chronograd/profile.h>
 
 #endif

@@ -132,6 +132,23 @@ typedef struct cg_tape_stats {
 
 CG_API cg_tape_stats cg_tape_get_stats(const cg_tape *tape);
 
+/* What one top-level scope holds, with all scopes inside it. */
+typedef struct cg_scope_stats {
+  char name[96]; /* "rnn", "t=3"; "" for what is outside of any scope */
+  size_t nodes;  /* recorded ops alive */
+  size_t bytes;  /* of their headers, operand lists and elements */
+} cg_scope_stats;
+
+/* Walks the recording and writes the figures of the top-level scopes, in order
+ * of their first opening, "" always first, to stats[0..capacity), and to *count
+ * how many there are, which may be more. Scopes of one name count together. A
+ * tape only grows between rewinds, so just before one these are the scopes'
+ * high water. Constants, and ops applied with recording off, are not in the
+ * recording: cg_tape_get_stats counts them too. ARG, NOMEM
+ * or LIMIT. */
+CG_API cg_status cg_tape_scope_stats(cg_tape *tape, cg_scope_stats *stats,
+                                     int capacity, int *count);
+
 #ifdef __cplusplus
 }
 #endif
