@@ -9,6 +9,9 @@ typedef struct walk {
   const char *name; /* of the public function, for errors */
   bool recorded;    /* create_graph: rules run with recording on */
   bool functional;  /* cg_grad: leaves' gradients are not touched */
+  size_t base, count; /* its sorted nodes: tape->order[base .. base + count) */
+  struct saved_slot *saved; /* an inner walk: what it found (nested.c) */
+  size_t n_saved, room;
 } walk;
 
 struct cg_vjp {
@@ -23,14 +26,24 @@ struct cg_vjp {
  * NULL after an error. */
 cg_tensor **walk_roots(cg_tape *tape, cg_tensor *const *roots, int count,
                        const char *fn);
-/* tape->order: what the roots depend on, newest first. */
-cg_status walk_sort(cg_tape *tape, cg_tensor *const *roots, int n_roots,
-                    size_t *count);
+/* Sorts what the roots depend on, newest first, behind the sorted nodes of the
+ * running walks. */
+cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots);
 /* Plants the seeds and visits the sorted nodes, newest first. */
 void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
-              int n_roots, size_t count);
+              int n_roots);
 /* Empties all slots. */
-void walk_clean(walk *w, size_t count);
+void walk_clean(walk *w);
+
+static inline cg_tensor *walk_node(const walk *w, size_t i) {
+  return w->tape->order[w->base + i]; /* an inner walk may move the array */
+}
+
+/* Around a walk, after its sort (nested.c). An inner walk puts aside what the
+ * running one keeps in the nodes both go over, the proxies and `inputs` (NULLs
+ * among them are fine), and puts it back in the end. */
+cg_status walk_begin(walk *w, cg_tensor *const *inputs, int n_inputs);
+void walk_end(walk *w);
 
 /* Slots (slot.c): the gradient of x under accumulation. */
 

@@ -139,6 +139,13 @@ static void rewind_to(cg_tape *tape, const mark_state *s) {
   cg_tape_clear_error(tape);
 }
 
+/* A callback of a walk must not drop what the walk goes over. */
+static cg_status refuse_busy(cg_tape *tape) {
+  cg_tape_fail(tape, CG_ERR_STATE, "tape_rewind",
+               "a walk is running over what would be dropped");
+  return CG_ERR_STATE;
+}
+
 cg_status cg_tape_rewind(cg_tape *tape, cg_mark mark) {
   if (!tape) return CG_ERR_ARG;
   mark_state s;
@@ -149,12 +156,17 @@ cg_status cg_tape_rewind(cg_tape *tape, cg_mark mark) {
                                 : "the mark was dropped by an earlier rewind");
     return CG_ERR_STATE;
   }
+  if (tape->busy && s.position < tape->guard) return refuse_busy(tape);
   rewind_to(tape, &s);
   return CG_OK;
 }
 
 void cg_tape_reset(cg_tape *tape) {
   if (!tape) return;
+  if (tape->busy) {
+    refuse_busy(tape);
+    return;
+  }
   mark_state start = {.tape = tape};
   rewind_to(tape, &start);
   tape->mode = MODE_RECORD;
@@ -380,7 +392,9 @@ cg_tensor *tape_resolve(cg_tape *tape, cg_tensor *x, const char *op, int i) {
   if (x->check == tape_check_word(tape, x) && x->tape == tape) {
     /* Its header's last byte: the whole of it must be live. */
     const char *end = (const char *)(x + 1) - 1;
-    if (x->flags & T_TEMP || arena_contains(&tape->nodes, end)) return x;
+    if (x->flags & T_TEMP) /* a recording outlives it */
+      return tape->mode == MODE_RECORD ? tape_copy(tape, x) : x;
+    if (arena_contains(&tape->nodes, end)) return x;
     return stale(tape, op, i);
   }
   if (x->check != LEAF_CHECK || !(x->flags & T_LEAF))

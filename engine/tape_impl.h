@@ -65,8 +65,11 @@ struct cg_tape {
   rewind_entry *rewinds; /* increasing in both members */
   size_t n_rewinds, cap_rewinds;
 
-  cg_tensor **order; /* the last topological sort */
-  size_t cap_order;
+  cg_tensor **order; /* topological sorts: of the running walks, one behind
+                        the other, then the last one made */
+  size_t n_order, cap_order; /* n_order: of the running walks */
+  unsigned busy;  /* running walks: a derivative rule may start another */
+  uint64_t guard; /* while busy: what lies before is not to be rewound */
 };
 
 /* Stores the first failure. Returns NULL, for `return fail(...)`. */
@@ -91,6 +94,8 @@ cg_tensor *tape_new_value(cg_tape *tape, cg_dtype dtype, int rank,
 /* The same as a TEMP, in the current frame. */
 cg_tensor *tape_new_temp(cg_tape *tape, cg_dtype dtype, int rank,
                          const int64_t *shape);
+/* A constant with x's value: in the arena, or a TEMP if the mode says so. */
+cg_tensor *tape_copy(cg_tape *tape, const cg_tensor *x);
 /* TEMPs: takes and gives back a reference (no-ops for other tensors). */
 void tape_retain(cg_tensor *x);
 void tape_release(cg_tape *tape, cg_tensor *x);

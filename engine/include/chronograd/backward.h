@@ -4,6 +4,10 @@
  * dL/dL = 1 and visits each node once, in reverse order, when its gradient is
  * complete: the sum over all its uses. Each visit applies the op's derivative
  * rule. Nothing recurses, so depth is bounded by memory only.
+ *
+ * A derivative rule may itself call cg_grad or cg_backward on the same tape:
+ * the inner walk leaves the running one as it found it. What an inner cg_grad
+ * returns lives, unless recorded, as long as the rule's other temporaries.
  */
 #ifndef CHRONOGRAD_BACKWARD_H
 #define CHRONOGRAD_BACKWARD_H
