@@ -135,6 +135,14 @@ static void keep_gradient(walk *w, cg_tensor *x, cg_tensor *g) {
                      g->data, t_strides(g));
 }
 
+/* What those who asked for x's gradient make of it. */
+static cg_tensor *look_at(walk *w, cg_tensor *x, cg_tensor *g) {
+  if (x->flags & T_HOOK) g = hook_apply(w, x, g);
+  if (x->flags & T_TARGET) x->slot = g;
+  if (g && x->flags & T_RETAIN && !w->functional) keep_gradient(w, x, g);
+  return g;
+}
+
 static void visit(walk *w, cg_tensor *x) {
   if (w->functional && !(x->flags & T_PATH)) return;
   if (x->flags & T_TARGET) { /* its slot is the result; the walk goes on */
@@ -143,14 +151,14 @@ static void visit(walk *w, cg_tensor *x) {
   }
   cg_tensor *gy = x->flags & T_TARGET ? x->slot : take(w, x);
   if (!gy) return;
-  if (x->flags & T_RETAIN && !w->functional) keep_gradient(w, x, gy);
-  struct cg_vjp v = {w->tape, w, x, gy};
   uint32_t scope = w->tape->scope;
   w->tape->scope = x->scope;
-  x->op->vjp(&v);
+  if (x->flags & (T_HOOK | T_RETAIN)) gy = look_at(w, x, gy);
+  struct cg_vjp v = {w->tape, w, x, gy};
+  if (gy) x->op->vjp(&v);
   w->tape->scope = scope;
   if (w->recorded) return;
-  if (!(x->flags & T_TARGET)) tape_release(w->tape, gy);
+  if (gy && !(x->flags & T_TARGET)) tape_release(w->tape, gy);
   tape_drop_frame(w->tape);
 }
 
@@ -234,6 +242,7 @@ void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
   tape->busy++;
   plant(w, roots, seeds, n_roots);
   visit_all(w);
+  if (tape->n_hooks) hook_leaves(w);
   if (tape->error.status) walk_clean(w);
   if (!w->recorded) tape_drop_frame(tape);
   tape->busy--;

@@ -45,12 +45,22 @@ static inline cg_tensor *walk_node(const walk *w, size_t i) {
 cg_status walk_begin(walk *w, cg_tensor *const *inputs, int n_inputs);
 void walk_end(walk *w);
 
+/* Hooks (hook.c). */
+
+/* Calls the hooks of x with its gradient g and returns what they make of it,
+ * taking a reference to g and giving one; NULL after an error. */
+cg_tensor *hook_apply(walk *w, cg_tensor *x, cg_tensor *g);
+/* The same for what the walk gathered for leaves with hooks. */
+void hook_leaves(walk *w);
+
 /* Slots (slot.c): the gradient of x under accumulation. */
 
 /* Adds g, of x's type and of a shape that x broadcasts to. */
 void slot_add(walk *w, cg_tensor *x, cg_tensor *g);
 /* Puts together what was given in parts; x->slot is then a plain tensor. */
 void slot_finish(walk *w, cg_tensor *x);
+/* Adds g to the gradient of the leaf behind `proxy`. */
+void slot_to_leaf(walk *w, cg_tensor *proxy, const cg_tensor *g);
 /* Forgets what the slot holds. */
 void slot_drop(walk *w, cg_tensor *x);
 

@@ -44,7 +44,7 @@ static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy) {
 }
 
 static bool goes_to_leaf(const walk *w, const cg_tensor *x) {
-  return x->flags & T_PROXY && !w->functional;
+  return (x->flags & (T_PROXY | T_HOOK)) == T_PROXY && !w->functional;
 }
 
 /* May the slot's tensor be written to? */
@@ -91,6 +91,11 @@ static void add_into(cg_tensor *sum, const cg_tensor *g) {
 }
 
 /* ---- adding ---- */
+
+void slot_to_leaf(walk *w, cg_tensor *proxy, const cg_tensor *g) {
+  cg_tensor *sum = leaf_gradient(w, proxy);
+  if (sum) add_into(sum, g);
+}
 
 static void add_recorded(walk *w, cg_tensor *x, cg_tensor *g) {
   cg_tensor **sum = x->flags & T_PARTS ? &parts_of(x)->dense : &x->slot;

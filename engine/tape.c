@@ -40,6 +40,7 @@ void cg_tape_free(cg_tape *tape) {
   mem_free(m, tape->table, tape->table_size * sizeof *tape->table);
   mem_free(m, tape->scopes, tape->cap_scopes * sizeof *tape->scopes);
   mem_free(m, tape->rewinds, tape->cap_rewinds * sizeof *tape->rewinds);
+  mem_free(m, tape->hooks, tape->cap_hooks * sizeof *tape->hooks);
   mem_free(m, tape->order, tape->cap_order * sizeof(cg_tensor *));
   const cg_allocator *a = m->allocator;
   a->release(a->context, tape, sizeof *tape);
@@ -126,6 +127,7 @@ static void leave_gap(cg_tape *tape, const mark_state *s) {
 }
 
 static void rewind_to(cg_tape *tape, const mark_state *s) {
+  tape_drop_hooks(tape, s->position);
   drop_proxies(tape, s->n_proxies);
   arena_rewind(&tape->nodes, s->nodes);
   arena_rewind(&tape->data, s->data);
@@ -373,6 +375,7 @@ static cg_tensor *new_proxy(cg_tape *tape, cg_tensor *leaf, const char *op) {
   p->n_in = 0; /* in[0] is not an operand but the leaf */
   p->version = leaf->version;
   p->prev = tape_find_proxy(tape, leaf);
+  if (p->prev) p->flags |= p->prev->flags & T_HOOK;
   tape->proxies[tape->n_proxies++] = p;
   *table_cell(tape, leaf) = (uint32_t)tape->n_proxies;
   return p;

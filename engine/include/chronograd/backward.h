@@ -5,9 +5,9 @@
  * complete: the sum over all its uses. Each visit applies the op's derivative
  * rule. Nothing recurses, so depth is bounded by memory only.
  *
- * A derivative rule may itself call cg_grad or cg_backward on the same tape:
+ * A derivative rule or a hook may itself call cg_grad or cg_backward on the same tape:
  * the inner walk leaves the running one as it found it. What an inner cg_grad
- * returns lives, unless recorded, as long as the rule's other temporaries.
+ * returns lives, unless recorded, as long as the caller's other temporaries.
  */
 #ifndef CHRONOGRAD_BACKWARD_H
 #define CHRONOGRAD_BACKWARD_H
@@ -49,6 +49,26 @@ CG_API cg_status cg_grad(cg_tape *tape, cg_tensor *const *outputs,
 /* Asks for the gradient of a tensor of the tape to be kept by cg_backward:
  * cg_tensor_grad(x) then has it. It accumulates like a leaf's. */
 CG_API cg_status cg_retain_grad(cg_tape *tape, cg_tensor *x);
+
+/* Looks at, or changes, the gradient g of x while a walk goes on: called with
+ * the tape and the x and context that cg_hook was given, once per walk that
+ * computes g, when g is complete. Returns what takes g's place, of g's shape
+ * and type, or NULL to leave g as it is. g and what the hook computes live until
+ * it returns (in a recorded walk, and for cg_grad's results, as long as the
+ * tape): copy what is to be kept. An op that fails stops the walk; so does
+ * cg_tape_fail. */
+typedef cg_tensor *(*cg_hook_fn)(cg_tape *tape, cg_tensor *x, cg_tensor *g,
+                                 void *context);
+
+/* Has `fn` called for the gradient of x, a tensor of the tape or a leaf, by
+ * every walk on this tape until the tape is rewound to a point before this
+ * call. Hooks of one tensor are called in the order in which they were set,
+ * each with what the one before left. A result passes its gradient on, and
+ * keeps it (cg_retain_grad), after its hooks. The hooks of leaves are called at
+ * the end of the walk, in the order in which the leaves were first used on the
+ * tape, with what this walk adds; a cg_grad calls those of its inputs only. */
+CG_API cg_status cg_hook(cg_tape *tape, cg_tensor *x, cg_hook_fn fn,
+                         void *context);
 
 /* The order in which the walk from `root` goes, backwards: writes to *order the
  * tensors that need a gradient and that root depends on, operands before
