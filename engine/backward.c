@@ -266,11 +266,12 @@ cg_tensor **walk_roots(cg_tape *tape, cg_tensor *const *roots, int count,
   return list;
 }
 
-cg_status cg_backward_from(cg_tape *tape, cg_tensor *const *roots,
-                           cg_tensor *const *seeds, int count) {
+static cg_status backward(cg_tape *tape, cg_tensor *const *roots,
+                          cg_tensor *const *seeds, int count,
+                          cg_grads *grads) {
   if (!tape) return CG_ERR_ARG;
   if (tape->error.status) return tape->error.status;
-  walk w = {.tape = tape, .name = "backward"};
+  walk w = {.tape = tape, .name = "backward", .grads = grads};
   struct scratch_block *scratch = tape_scratch_begin(tape);
   cg_tensor **list = walk_roots(tape, roots, count, w.name);
   struct scratch_block *mine = tape_scratch_begin(tape);
@@ -283,8 +284,21 @@ cg_status cg_backward_from(cg_tape *tape, cg_tensor *const *roots,
   return tape->error.status;
 }
 
+cg_status cg_backward_from(cg_tape *tape, cg_tensor *const *roots,
+                           cg_tensor *const *seeds, int count) {
+  return backward(tape, roots, seeds, count, NULL);
+}
+
 cg_status cg_backward(cg_tape *tape, cg_tensor *root) {
-  return cg_backward_from(tape, &root, NULL, 1);
+  return backward(tape, &root, NULL, 1, NULL);
+}
+
+cg_status cg_backward_into(cg_tape *tape, cg_tensor *const *roots,
+                           cg_tensor *const *seeds, int count,
+                           cg_grads *grads) {
+  if (tape && !grads)
+    cg_tape_fail(tape, CG_ERR_ARG, "backward", "the gradients are NULL");
+  return backward(tape, roots, seeds, count, grads);
 }
 
 cg_status cg_retain_grad(cg_tape *tape, cg_tensor *x) {

@@ -9,6 +9,7 @@ typedef struct walk {
   const char *name; /* of the public function, for errors */
   bool recorded;    /* create_graph: rules run with recording on */
   bool functional;  /* cg_grad: leaves' gradients are not touched */
+  cg_grads *grads;  /* where those go instead, or NULL */
   size_t base, count; /* its sorted nodes: tape->order[base .. base + count) */
   struct saved_slot *saved; /* an inner walk: what it found (nested.c) */
   size_t n_saved, room;
@@ -44,6 +45,9 @@ static inline cg_tensor *walk_node(const walk *w, size_t i) {
  * among them are fine), and puts it back in the end. */
 cg_status walk_begin(walk *w, cg_tensor *const *inputs, int n_inputs);
 void walk_end(walk *w);
+
+/* The gradient of `leaf` in `grads` (grads.c), made if there is none. */
+cg_status grads_find(cg_grads *grads, const cg_tensor *leaf, cg_tensor **g);
 
 /* Hooks (hook.c). */
 

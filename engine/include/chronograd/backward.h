@@ -30,6 +30,35 @@ CG_API cg_status cg_backward(cg_tape *tape, cg_tensor *root);
 CG_API cg_status cg_backward_from(cg_tape *tape, cg_tensor *const *roots,
                                   cg_tensor *const *seeds, int count);
 
+/* ---- a home for gradients other than the leaves ----
+ *
+ * Threads that share parameters, a tape each, must not add to the same leaves.
+ * Each walks into a cg_grads of its own instead, and one of them adds these to
+ * the leaves when all are done, in an order of its choice: sums of floating
+ * point numbers depend on it. */
+typedef struct cg_grads cg_grads;
+
+/* An empty one. NULL when out of memory. `allocator` NULL: the C library's
+ * heap. */
+CG_API cg_grads *cg_grads_new(const cg_allocator *allocator);
+/* Frees it with its gradients. NULL is fine. */
+CG_API void cg_grads_free(cg_grads *grads);
+/* Sets all gradients to zero and keeps their memory, so that the next walk over
+ * the same leaves asks the system for none. */
+CG_API void cg_grads_zero(cg_grads *grads);
+/* The gradient of `leaf`, with its shape and type, which may be written to; NULL
+ * if no walk came to that leaf. Owned by `grads`. */
+CG_API cg_tensor *cg_grads_get(const cg_grads *grads, const cg_tensor *leaf);
+/* Adds each gradient to its leaf's own. All leaves must be alive and still
+ * require a gradient (STATE); on an error nothing is added. */
+CG_API cg_status cg_grads_add_to_leaves(cg_grads *grads);
+
+/* cg_backward_from that adds to `grads` and reads, but does not write, leaves.
+ * A leaf that `grads` has met must not be freed while `grads` is used. */
+CG_API cg_status cg_backward_into(cg_tape *tape, cg_tensor *const *roots,
+                                  cg_tensor *const *seeds, int count,
+                                  cg_grads *grads);
+
 /* Options of cg_grad, combined with |. */
 enum {
   CG_CREATE_GRAPH = 1, /* record the walk, so the gradients can be derived */
