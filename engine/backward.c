@@ -51,9 +51,9 @@ static cg_status push_order(cg_tape *tape, size_t n, cg_tensor *x) {
  * sought; it is found by going down the recording from the newest root, and
  * reaching the operands of whatever is met reached. `pending` counts what is
  * reached and not yet met: at 0 the rest of the tape is not looked at. */
-cg_status walk_sort(cg_tape *tape, cg_tensor *const *roots, int n_roots,
-                    size_t *count) {
-  size_t n = 0, pending = 0;
+cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots) {
+  cg_tape *tape = w->tape;
+  size_t n = w->base = tape->n_order, pending = 0;
   cg_tensor *x = NULL;
   tape->stamp++;
   for (int i = 0; i < n_roots; i++) {
@@ -71,7 +71,8 @@ cg_status walk_sort(cg_tape *tape, cg_tensor *const *roots, int n_roots,
     cg_tensor **in = t_in(x);
     for (uint32_t i = 0; i < x->n_in; i++) pending += reach(tape, in[i]);
   }
-  *count = n;
+  w->count = n - w->base;
+  tape->n_order = n;
   return CG_OK;
 }
 
@@ -81,14 +82,18 @@ cg_status cg_tape_toposort(cg_tape *tape, cg_tensor *root,
   if (tape->error.status) return tape->error.status;
   root = tape_resolve(tape, root, "toposort", 0);
   if (!root) return tape->error.status;
-  cg_status status = walk_sort(tape, &root, 1, count);
+  walk w = {.tape = tape};
+  cg_status status = walk_sort(&w, &root, 1);
   if (status) return status;
-  for (size_t i = 0, j = *count; i + 1 < j; i++) { /* newest first -> last */
-    cg_tensor *x = tape->order[i];
-    tape->order[i] = tape->order[--j];
-    tape->order[j] = x;
+  tape->n_order = w.base;
+  cg_tensor **list = tape->order + w.base;
+  for (size_t i = 0, j = w.count; i + 1 < j; i++) { /* newest first -> last */
+    cg_tensor *x = list[i];
+    list[i] = list[--j];
+    list[j] = x;
   }
-  *order = tape->order;
+  *order = list;
+  *count = w.count;
   return CG_OK;
 }
 
@@ -131,6 +136,14 @@ static void keep_gradient(walk *w, cg_tensor *x, cg_tensor *g) {
                      g->data, t_strides(g));
 }
 
+/* What those who asked for x's gradient make of it. */
+static cg_tensor *look_at(walk *w, cg_tensor *x, cg_tensor *g) {
+  if (x->flags & T_HOOK) g = hook_apply(w, x, g);
+  if (x->flags & T_TARGET) x->slot = g;
+  if (g && x->flags & T_RETAIN && !w->functional) keep_gradient(w, x, g);
+  return g;
+}
+
 static void visit(walk *w, cg_tensor *x) {
   if (w->functional && !(x->flags & T_PATH)) return;
   if (x->flags & T_TARGET) { /* its slot is the result; the walk goes on */
@@ -139,23 +152,23 @@ static void visit(walk *w, cg_tensor *x) {
   }
   cg_tensor *gy = x->flags & T_TARGET ? x->slot : take(w, x);
   if (!gy) return;
-  if (x->flags & T_RETAIN && !w->functional) keep_gradient(w, x, gy);
-  struct cg_vjp v = {w->tape, w, x, gy};
   uint32_t scope = w->tape->scope;
   w->tape->scope = x->scope;
-  if (w->tape->watch)
+  if (x->flags & (T_HOOK | T_RETAIN)) gy = look_at(w, x, gy);
+  struct cg_vjp v = {w->tape, w, x, gy};
+  if (gy && w->tape->watch)
     watch_rule(&v);
-  else
+  else if (gy)
     x->op->vjp(&v);
   w->tape->scope = scope;
   if (w->recorded) return;
-  if (!(x->flags & T_TARGET)) tape_release(w->tape, gy);
+  if (gy && !(x->flags & T_TARGET)) tape_release(w->tape, gy);
   tape_drop_frame(w->tape);
 }
 
 /* Frees what an interrupted walk left in slots. */
-void walk_clean(walk *w, size_t count) {
-  for (size_t i = 0; i < count; i++) slot_drop(w, w->tape->order[i]);
+void walk_clean(walk *w) {
+  for (size_t i = 0; i < w->count; i++) slot_drop(w, walk_node(w, i));
   for (size_t i = 0; i < w->tape->n_proxies; i++)
     slot_drop(w, w->tape->proxies[i]);
 }
@@ -214,25 +227,38 @@ static void plant(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
 
 /* ---- cg_backward ---- */
 
+static void visit_all(walk *w) {
+  for (size_t i = 0; i < w->count && !w->tape->error.status; i++) {
+    if (i + SOON < w->count) __builtin_prefetch(walk_node(w, i + SOON));
+    visit(w, walk_node(w, i));
+  }
+}
+
 /* Plants the seeds and visits the sorted nodes, newest first. */
 void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
-              int n_roots, size_t count) {
+              int n_roots) {
   cg_tape *tape = w->tape;
-  tape_mode was = tape->mode;
-  bool outer = tape->walking;
+  tape_mode mode = tape->mode;
+  uint64_t guard = tape->guard;
+  cg_tensor *frame = tape->frame;
+  bool walking = tape->walking;
   uint32_t stamp = tape->stamp;
   tape->mode = w->recorded ? MODE_RECORD : MODE_TEMP;
+  tape->guard = tape->position;
+  tape->frame = NULL;
   tape->walking = true;
+  tape->busy++;
   plant(w, roots, seeds, n_roots);
-  for (size_t i = 0; i < count && !tape->error.status; i++) {
-    if (i + SOON < count) __builtin_prefetch(tape->order[i + SOON]);
-    visit(w, tape->order[i]);
-  }
+  visit_all(w);
   if (tracing(tape)) trace_leaves(w, stamp);
-  if (tape->error.status) walk_clean(w, count);
+  if (tape->n_hooks) hook_leaves(w);
+  if (tape->error.status) walk_clean(w);
   if (!w->recorded) tape_drop_frame(tape);
-  tape->walking = outer;
-  tape->mode = was;
+  tape->busy--;
+  tape->walking = walking;
+  tape->frame = frame;
+  tape->guard = guard;
+  tape->mode = mode;
 }
 
 /* Resolves the roots into scratch memory; NULL after an error. */
@@ -250,24 +276,39 @@ cg_tensor **walk_roots(cg_tape *tape, cg_tensor *const *roots, int count,
   return list;
 }
 
-cg_status cg_backward_from(cg_tape *tape, cg_tensor *const *roots,
-                           cg_tensor *const *seeds, int count) {
+static cg_status backward(cg_tape *tape, cg_tensor *const *roots,
+                          cg_tensor *const *seeds, int count,
+                          cg_grads *grads) {
   if (!tape) return CG_ERR_ARG;
   if (tape->error.status) return tape->error.status;
-  walk w = {.tape = tape, .name = "backward"};
-  size_t n;
+  walk w = {.tape = tape, .name = "backward", .grads = grads};
   struct scratch_block *scratch = tape_scratch_begin(tape);
   cg_tensor **list = walk_roots(tape, roots, count, w.name);
   struct scratch_block *mine = tape_scratch_begin(tape);
-  if (list && !walk_sort(tape, list, count, &n))
-    walk_run(&w, list, seeds, count, n);
+  if (list && !walk_sort(&w, list, count)) {
+    if (!walk_begin(&w, NULL, 0)) walk_run(&w, list, seeds, count);
+    walk_end(&w);
+  }
   tape_scratch_end(tape, mine);
   tape_scratch_end(tape, scratch);
   return tape->error.status;
 }
 
+cg_status cg_backward_from(cg_tape *tape, cg_tensor *const *roots,
+                           cg_tensor *const *seeds, int count) {
+  return backward(tape, roots, seeds, count, NULL);
+}
+
 cg_status cg_backward(cg_tape *tape, cg_tensor *root) {
-  return cg_backward_from(tape, &root, NULL, 1);
+  return backward(tape, &root, NULL, 1, NULL);
+}
+
+cg_status cg_backward_into(cg_tape *tape, cg_tensor *const *roots,
+                           cg_tensor *const *seeds, int count,
+                           cg_grads *grads) {
+  if (tape && !grads)
+    cg_tape_fail(tape, CG_ERR_ARG, "backward", "the gradients are NULL");
+  return backward(tape, roots, seeds, count, grads);
 }
 
 cg_status cg_retain_grad(cg_tape *tape, cg_tensor *x) {

@@ -9,6 +9,10 @@ typedef struct walk {
   const char *name; /* of the public function, for errors */
   bool recorded;    /* create_graph: rules run with recording on */
   bool functional;  /* cg_grad: leaves' gradients are not touched */
+  cg_grads *grads;  /* where those go instead, or NULL */
+  size_t base, count; /* its sorted nodes: tape->order[base .. base + count) */
+  struct saved_slot *saved; /* an inner walk: what it found (nested.c) */
+  size_t n_saved, room;
 } walk;
 
 struct cg_vjp {
@@ -23,14 +27,35 @@ struct cg_vjp {
  * NULL after an error. */
 cg_tensor **walk_roots(cg_tape *tape, cg_tensor *const *roots, int count,
                        const char *fn);
-/* tape->order: what the roots depend on, newest first. */
-cg_status walk_sort(cg_tape *tape, cg_tensor *const *roots, int n_roots,
-                    size_t *count);
+/* Sorts what the roots depend on, newest first, behind the sorted nodes of the
+ * running walks. */
+cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots);
 /* Plants the seeds and visits the sorted nodes, newest first. */
 void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
-              int n_roots, size_t count);
+              int n_roots);
 /* Empties all slots. */
-void walk_clean(walk *w, size_t count);
+void walk_clean(walk *w);
+
+static inline cg_tensor *walk_node(const walk *w, size_t i) {
+  return w->tape->order[w->base + i]; /* an inner walk may move the array */
+}
+
+/* Around a walk, after its sort (nested.c). An inner walk puts aside what the
+ * running one keeps in the nodes both go over, the proxies and `inputs` (NULLs
+ * among them are fine), and puts it back in the end. */
+cg_status walk_begin(walk *w, cg_tensor *const *inputs, int n_inputs);
+void walk_end(walk *w);
+
+/* The gradient of `leaf` in `grads` (grads.c), made if there is none. */
+cg_status grads_find(cg_grads *grads, const cg_tensor *leaf, cg_tensor **g);
+
+/* Hooks (hook.c). */
+
+/* Calls the hooks of x with its gradient g and returns what they make of it,
+ * taking a reference to g and giving one; NULL after an error. */
+cg_tensor *hook_apply(walk *w, cg_tensor *x, cg_tensor *g);
+/* The same for what the walk gathered for leaves with hooks. */
+void hook_leaves(walk *w);
 
 /* cg_grad, on behalf of the public function `name` (grad.c). */
 cg_status grad_for(cg_tape *tape, const char *name, cg_tensor *const *outputs,
@@ -44,6 +69,8 @@ cg_status grad_for(cg_tape *tape, const char *name, cg_tensor *const *outputs,
 void slot_add(walk *w, cg_tensor *x, cg_tensor *g);
 /* Puts together what was given in parts; x->slot is then a plain tensor. */
 void slot_finish(walk *w, cg_tensor *x);
+/* Adds g to the gradient of the leaf behind `proxy`. */
+void slot_to_leaf(walk *w, cg_tensor *proxy, const cg_tensor *g);
 /* Forgets what the slot holds. */
 void slot_drop(walk *w, cg_tensor *x);
 

@@ -4,12 +4,12 @@
 #include <chronograd/ops.h>
 
 #include "backward_impl.h"
-#include "kernel.h"
 
 /* What one call was asked for, resolved. */
 typedef struct request {
   walk walk;
   cg_tensor **outputs, **inputs; /* inputs: NULL where a leaf was not used */
+  cg_tensor **reached; /* for each input, what of it the outputs depend on */
   cg_tensor *const *seeds;
   int n_outputs, n_inputs;
   bool allow_unused;
@@ -38,7 +38,9 @@ static bool resolve_inputs(request *r, cg_tensor *const *inputs) {
     return cg_tape_fail(tape, CG_ERR_ARG, r->walk.name, "no input is given");
   r->inputs = tape_scratch(tape, sizeof(cg_tensor *) * (size_t)r->n_inputs,
                            r->walk.name);
-  if (!r->inputs) return false;
+  r->reached = tape_scratch(tape, sizeof(cg_tensor *) * (size_t)r->n_inputs,
+                            r->walk.name);
+  if (!r->inputs || !r->reached) return false;
   for (int j = 0; j < r->n_inputs; j++)
     if (!resolve_input(r, inputs[j], j)) return false;
   return true;
@@ -58,20 +60,29 @@ static void mark_inputs(const request *r, bool on) {
       x->flags = (uint16_t)(on ? x->flags | bits : x->flags & ~bits);
 }
 
+/* Notes which inputs the sort met; a derivative rule may sort again. */
+static void note_reached(request *r) {
+  for (int j = 0; j < r->n_inputs; j++) {
+    cg_tensor *x = r->inputs[j];
+    while (x && x->stamp != r->walk.tape->stamp) x = older(x);
+    r->reached[j] = x;
+  }
+}
+
 /* Marks every sorted node that depends on an input. */
-static void mark_path(const request *r, size_t count) {
+static void mark_path(const request *r) {
   mark_inputs(r, true);
-  for (size_t i = count; i-- > 0;) {
-    cg_tensor *x = r->walk.tape->order[i];
+  for (size_t i = r->walk.count; i-- > 0;) {
+    cg_tensor *x = walk_node(&r->walk, i);
     cg_tensor **in = t_in(x);
     for (uint32_t k = 0; k < x->n_in && !(x->flags & T_PATH); k++)
       if (in[k]->flags & T_PATH) x->flags |= T_PATH;
   }
 }
 
-static void unmark_path(const request *r, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    r->walk.tape->order[i]->flags &= (uint16_t)~T_PATH;
+static void unmark_path(const request *r) {
+  for (size_t i = 0; i < r->walk.count; i++)
+    walk_node(&r->walk, i)->flags &= (uint16_t)~T_PATH;
   mark_inputs(r, false);
 }
 
@@ -82,10 +93,7 @@ static void unmark_path(const request *r, size_t count) {
 static cg_tensor *keep(request *r, cg_tensor *g) {
   if (r->walk.recorded || (!(g->flags & T_TEMP) && !t_source_proxy(g)))
     return g;
-  cg_tensor *y = tape_new_value(r->walk.tape, g->dtype, g->rank, t_shape(g));
-  if (y)
-    kernel_copy(g->dtype, g->rank, t_shape(g), y->data, g->data, t_strides(g));
-  return y;
+  return tape_copy(r->walk.tape, g);
 }
 
 /* The sum of what all proxies of one leaf received; NULL if nothing. */
@@ -103,8 +111,7 @@ static cg_tensor *collect(request *r, cg_tensor *x) {
  * depend on it (relu's second derivative), else NULL. */
 static cg_tensor *nothing(request *r, int j) {
   cg_tape *tape = r->walk.tape;
-  cg_tensor *x = r->inputs[j];
-  while (x && x->stamp != tape->stamp) x = older(x);
+  cg_tensor *x = r->reached[j];
   if (x) return cg_full(tape, x->dtype, x->rank, t_shape(x), 0);
   if (r->allow_unused) return NULL;
   return cg_tape_fail(tape, CG_ERR_STATE, r->walk.name,
@@ -116,27 +123,34 @@ static cg_tensor *nothing(request *r, int j) {
 static void collect_all(request *r, cg_tensor **grads) {
   cg_tape *tape = r->walk.tape;
   tape_mode was = tape->mode;
+  bool walking = tape->walking;
   tape->walking = true; /* adding up is a part of the walk */
-  tape->mode = r->walk.recorded ? MODE_RECORD : MODE_VALUE;
+  if (r->walk.recorded)
+    tape->mode = MODE_RECORD;
+  else if (was == MODE_RECORD)
+    tape->mode = MODE_VALUE;
   for (int j = 0; j < r->n_inputs && !tape->error.status; j++) {
     grads[j] = collect(r, r->inputs[j]);
     if (!grads[j] && !tape->error.status) grads[j] = nothing(r, j);
   }
-  tape->walking = false;
+  tape->walking = walking;
   tape->mode = was;
 }
 
 /* ---- the call ---- */
 
 static void perform(request *r, cg_tensor **grads) {
-  cg_tape *tape = r->walk.tape;
-  size_t count = 0;
-  if (walk_sort(tape, r->outputs, r->n_outputs, &count)) return;
-  mark_path(r, count);
-  walk_run(&r->walk, r->outputs, r->seeds, r->n_outputs, count);
-  collect_all(r, grads);
-  unmark_path(r, count);
-  walk_clean(&r->walk, count);
+  walk *w = &r->walk;
+  if (walk_sort(w, r->outputs, r->n_outputs)) return;
+  note_reached(r);
+  if (!walk_begin(w, r->inputs, r->n_inputs)) {
+    mark_path(r);
+    walk_run(w, r->outputs, r->seeds, r->n_outputs);
+    collect_all(r, grads);
+    unmark_path(r);
+    walk_clean(w);
+  }
+  walk_end(w);
 }
 
 cg_status grad_for(cg_tape *tape, const char *name, cg_tensor *const *outputs,

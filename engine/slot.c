@@ -28,11 +28,17 @@ static slot_parts *parts_of(cg_tensor *x) {
 
 /* ---- where sums are kept ---- */
 
-/* A leaf's own gradient, to be written to; NULL (and an error) without memory,
+/* A leaf's gradient, its own or the walk's, to be written to; NULL (and an error) without memory,
  * or if the leaf has ceased to require one. */
 static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy) {
-  cg_tensor *leaf = t_proxied(proxy);
-  cg_tensor *g = cg_leaf_grad(leaf);
+  cg_tensor *leaf = t_proxied(proxy), *g = NULL;
+  if (!w->grads)
+    g = cg_leaf_grad(leaf);
+  else if (grads_find(w->grads, leaf, &g) == CG_ERR_STALE)
+    return cg_tape_fail(w->tape, CG_ERR_STALE, w->name,
+                        "the gradients hold one of another shape or type for "
+                        "%s: an earlier leaf was freed",
+                        t_label(leaf));
   cg_leaf_touch(g); /* it may be an operand itself */
   if (g || w->tape->error.status) return g;
   if (!(leaf->flags & T_GRAD))
@@ -45,7 +51,7 @@ static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy) {
 }
 
 static bool goes_to_leaf(const walk *w, const cg_tensor *x) {
-  return x->flags & T_PROXY && !w->functional;
+  return (x->flags & (T_PROXY | T_HOOK)) == T_PROXY && !w->functional;
 }
 
 /* May the slot's tensor be written to? */
@@ -92,6 +98,11 @@ static void add_into(cg_tensor *sum, const cg_tensor *g) {
 }
 
 /* ---- adding ---- */
+
+void slot_to_leaf(walk *w, cg_tensor *proxy, const cg_tensor *g) {
+  cg_tensor *sum = leaf_gradient(w, proxy);
+  if (sum) add_into(sum, g);
+}
 
 static void add_recorded(walk *w, cg_tensor *x, cg_tensor *g) {
   cg_tensor **sum = x->flags & T_PARTS ? &parts_of(x)->dense : &x->slot;

@@ -42,6 +42,7 @@ void cg_tape_free(cg_tape *tape) {
   mem_free(m, tape->table, tape->table_size * sizeof *tape->table);
   mem_free(m, tape->scopes, tape->cap_scopes * sizeof *tape->scopes);
   mem_free(m, tape->rewinds, tape->cap_rewinds * sizeof *tape->rewinds);
+  mem_free(m, tape->hooks, tape->cap_hooks * sizeof *tape->hooks);
   mem_free(m, tape->order, tape->cap_order * sizeof(cg_tensor *));
   const cg_allocator *a = m->allocator;
   a->release(a->context, tape, sizeof *tape);
@@ -128,6 +129,7 @@ static void leave_gap(cg_tape *tape, const mark_state *s) {
 }
 
 static void rewind_to(cg_tape *tape, const mark_state *s) {
+  tape_drop_hooks(tape, s->position);
   drop_proxies(tape, s->n_proxies);
   arena_rewind(&tape->nodes, s->nodes);
   arena_rewind(&tape->data, s->data);
@@ -141,6 +143,13 @@ static void rewind_to(cg_tape *tape, const mark_state *s) {
   cg_tape_clear_error(tape);
 }
 
+/* A callback of a walk must not drop what the walk goes over. */
+static cg_status refuse_busy(cg_tape *tape) {
+  cg_tape_fail(tape, CG_ERR_STATE, "tape_rewind",
+               "a walk is running over what would be dropped");
+  return CG_ERR_STATE;
+}
+
 cg_status cg_tape_rewind(cg_tape *tape, cg_mark mark) {
   if (!tape) return CG_ERR_ARG;
   mark_state s;
@@ -151,12 +160,17 @@ cg_status cg_tape_rewind(cg_tape *tape, cg_mark mark) {
                                 : "the mark was dropped by an earlier rewind");
     return CG_ERR_STATE;
   }
+  if (tape->busy && s.position < tape->guard) return refuse_busy(tape);
   rewind_to(tape, &s);
   return CG_OK;
 }
 
 void cg_tape_reset(cg_tape *tape) {
   if (!tape) return;
+  if (tape->busy) {
+    refuse_busy(tape);
+    return;
+  }
   mark_state start = {.tape = tape};
   rewind_to(tape, &start);
   tape->mode = MODE_RECORD;
@@ -363,6 +377,7 @@ static cg_tensor *new_proxy(cg_tape *tape, cg_tensor *leaf, const char *op) {
   p->n_in = 0; /* in[0] is not an operand but the leaf */
   p->version = leaf->version;
   p->prev = tape_find_proxy(tape, leaf);
+  if (p->prev) p->flags |= p->prev->flags & T_HOOK;
   tape->proxies[tape->n_proxies++] = p;
   *table_cell(tape, leaf) = (uint32_t)tape->n_proxies;
   return p;
@@ -382,7 +397,9 @@ cg_tensor *tape_resolve(cg_tape *tape, cg_tensor *x, const char *op, int i) {
   if (x->check == tape_check_word(tape, x) && x->tape == tape) {
     /* Its header's last byte: the whole of it must be live. */
     const char *end = (const char *)(x + 1) - 1;
-    if (x->flags & T_TEMP || arena_contains(&tape->nodes, end)) return x;
+    if (x->flags & T_TEMP) /* a recording outlives it */
+      return tape->mode == MODE_RECORD ? tape_copy(tape, x) : x;
+    if (arena_contains(&tape->nodes, end)) return x;
     return stale(tape, op, i);
   }
   if (x->check != LEAF_CHECK || !(x->flags & T_LEAF))

@@ -34,6 +34,14 @@ typedef struct rewind_entry {
   uint64_t epoch, position;
 } rewind_entry;
 
+/* Call fn with the gradient of x (of a leaf: its oldest proxy). */
+typedef struct hook {
+  cg_tensor *x;
+  cg_hook_fn fn;
+  void *context;
+  uint64_t position; /* of the tape when it was set */
+} hook;
+
 struct cg_tape {
   mem mem;
   arena nodes; /* headers and very small data */
@@ -68,8 +76,14 @@ struct cg_tape {
   rewind_entry *rewinds; /* increasing in both members */
   size_t n_rewinds, cap_rewinds;
 
-  cg_tensor **order; /* the last topological sort */
-  size_t cap_order;
+  cg_tensor **order; /* topological sorts: of the running walks, one behind
+                        the other, then the last one made */
+  size_t n_order, cap_order; /* n_order: of the running walks */
+  hook *hooks; /* by the serial of x, then by position */
+  size_t n_hooks, cap_hooks;
+  uint64_t hooks_end; /* no hook has a greater position */
+  unsigned busy;  /* running walks: a derivative rule may start another */
+  uint64_t guard; /* while busy: what lies before is not to be rewound */
 };
 
 /* Stores the first failure. Returns NULL, for `return fail(...)`. */
@@ -84,6 +98,9 @@ cg_tensor *tape_resolve(cg_tape *tape, cg_tensor *x, const char *op, int i);
 /* The newest proxy of a leaf, or NULL if the leaf was not used. */
 cg_tensor *tape_find_proxy(cg_tape *tape, const cg_tensor *leaf);
 
+/* Forgets the hooks set after `position`. */
+void tape_drop_hooks(cg_tape *tape, uint64_t position);
+
 /* Memory for a result as `spec` says, with room for n_in operands and the
  * attributes; header filled in, data not. NULL after an error. */
 cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
@@ -96,6 +113,8 @@ cg_tensor *tape_new_value(cg_tape *tape, cg_dtype dtype, int rank,
 /* The same as a TEMP, in the current frame. */
 cg_tensor *tape_new_temp(cg_tape *tape, cg_dtype dtype, int rank,
                          const int64_t *shape);
+/* A constant with x's value: in the arena, or a TEMP if the mode says so. */
+cg_tensor *tape_copy(cg_tape *tape, const cg_tensor *x);
 /* TEMPs: takes and gives back a reference (no-ops for other tensors). */
 void tape_retain(cg_tensor *x);
 void tape_release(cg_tape *tape, cg_tensor *x);

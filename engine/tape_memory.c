@@ -1,6 +1,7 @@
 /* tape_memory.c - memory for tensors: results, temporaries, scratch. */
 #include <string.h>
 
+#include "kernel.h"
 #include "tape_impl.h"
 
 /* The bytes of the described result; false if they cannot be counted. */
@@ -145,6 +146,15 @@ cg_tensor *tape_new_value(cg_tape *tape, cg_dtype dtype, int rank,
 cg_tensor *tape_new_temp(cg_tape *tape, cg_dtype dtype, int rank,
                          const int64_t *shape) {
   return new_plain(tape, MODE_TEMP, dtype, rank, shape);
+}
+
+cg_tensor *tape_copy(cg_tape *tape, const cg_tensor *x) {
+  cg_tensor *y =
+      new_plain(tape, tape->mode == MODE_TEMP ? MODE_TEMP : MODE_VALUE,
+                x->dtype, x->rank, t_shape(x));
+  if (y)
+    kernel_copy(x->dtype, x->rank, t_shape(x), y->data, x->data, t_strides(x));
+  return y;
 }
 
 void *cg_tape_alloc(cg_tape *tape, size_t bytes) {

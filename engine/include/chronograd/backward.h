@@ -4,6 +4,10 @@
  * dL/dL = 1 and visits each node once, in reverse order, when its gradient is
  * complete: the sum over all its uses. Each visit applies the op's derivative
  * rule. Nothing recurses, so depth is bounded by memory only.
+ *
+ * A derivative rule or a hook may itself call cg_grad or cg_backward on the same tape:
+ * the inner walk leaves the running one as it found it. What an inner cg_grad
+ * returns lives, unless recorded, as long as the caller's other temporaries.
  */
 #ifndef CHRONOGRAD_BACKWARD_H
 #define CHRONOGRAD_BACKWARD_H
@@ -26,6 +30,35 @@ CG_API cg_status cg_backward(cg_tape *tape, cg_tensor *root);
 CG_API cg_status cg_backward_from(cg_tape *tape, cg_tensor *const *roots,
                                   cg_tensor *const *seeds, int count);
 
+/* ---- a home for gradients other than the leaves ----
+ *
+ * Threads that share parameters, a tape each, must not add to the same leaves.
+ * Each walks into a cg_grads of its own instead, and one of them adds these to
+ * the leaves when all are done, in an order of its choice: sums of floating
+ * point numbers depend on it. */
+typedef struct cg_grads cg_grads;
+
+/* An empty one. NULL when out of memory. `allocator` NULL: the C library's
+ * heap. */
+CG_API cg_grads *cg_grads_new(const cg_allocator *allocator);
+/* Frees it with its gradients. NULL is fine. */
+CG_API void cg_grads_free(cg_grads *grads);
+/* Sets all gradients to zero and keeps their memory, so that the next walk over
+ * the same leaves asks the system for none. */
+CG_API void cg_grads_zero(cg_grads *grads);
+/* The gradient of `leaf`, with its shape and type, which may be written to; NULL
+ * if no walk came to that leaf. Owned by `grads`. */
+CG_API cg_tensor *cg_grads_get(const cg_grads *grads, const cg_tensor *leaf);
+/* Adds each gradient to its leaf's own. All leaves must be alive and still
+ * require a gradient (STATE); on an error nothing is added. */
+CG_API cg_status cg_grads_add_to_leaves(cg_grads *grads);
+
+/* cg_backward_from that adds to `grads` and reads, but does not write, leaves.
+ * A leaf that `grads` has met must not be freed while `grads` is used. */
+CG_API cg_status cg_backward_into(cg_tape *tape, cg_tensor *const *roots,
+                                  cg_tensor *const *seeds, int count,
+                                  cg_grads *grads);
+
 /* Options of cg_grad, combined with |. */
 enum {
   CG_CREATE_GRAPH = 1, /* record the walk, so the gradients can be derived */
@@ -45,6 +78,26 @@ CG_API cg_status cg_grad(cg_tape *tape, cg_tensor *const *outputs,
 /* Asks for the gradient of a tensor of the tape to be kept by cg_backward:
  * cg_tensor_grad(x) then has it. It accumulates like a leaf's. */
 CG_API cg_status cg_retain_grad(cg_tape *tape, cg_tensor *x);
+
+/* Looks at, or changes, the gradient g of x while a walk goes on: called with
+ * the tape and the x and context that cg_hook was given, once per walk that
+ * computes g, when g is complete. Returns what takes g's place, of g's shape
+ * and type, or NULL to leave g as it is. g and what the hook computes live until
+ * it returns (in a recorded walk, and for cg_grad's results, as long as the
+ * tape): copy what is to be kept. An op that fails stops the walk; so does
+ * cg_tape_fail. */
+typedef cg_tensor *(*cg_hook_fn)(cg_tape *tape, cg_tensor *x, cg_tensor *g,
+                                 void *context);
+
+/* Has `fn` called for the gradient of x, a tensor of the tape or a leaf, by
+ * every walk on this tape until the tape is rewound to a point before this
+ * call. Hooks of one tensor are called in the order in which they were set,
+ * each with what the one before left. A result passes its gradient on, and
+ * keeps it (cg_retain_grad), after its hooks. The hooks of leaves are called at
+ * the end of the walk, in the order in which the leaves were first used on the
+ * tape, with what this walk adds; a cg_grad calls those of its inputs only. */
+CG_API cg_status cg_hook(cg_tape *tape, cg_tensor *x, cg_hook_fn fn,
+                         void *context);
 
 /* The order in which the walk from `root` goes, backwards: writes to *order the
  * tensors that need a gradient and that root depends on, operands before

@@ -49,7 +49,9 @@ CG_API cg_mark cg_tape_mark(const cg_tape *tape);
 /* Drops everything recorded after `mark`, including scopes opened since, and
  * clears the error. Costs the same however much is dropped; the memory is kept
  * for what comes next. Using a dropped tensor afterwards is an error (STALE).
- * A mark that was itself dropped is refused (STATE). */
+ * A mark that was itself dropped is refused (STATE), and so is one that lies
+ * before the start of a backward walk from inside that walk (a derivative rule
+ * or a hook). */
 CG_API cg_status cg_tape_rewind(cg_tape *tape, cg_mark mark);
 /* Rewinds to `mark`, but carries the values of `count` tensors over: each
  * tensors[i] is replaced by a constant with the same value, recorded after the
@@ -59,7 +61,8 @@ CG_API cg_status cg_tape_rewind(cg_tape *tape, cg_mark mark);
  * are NULL. */
 CG_API cg_status cg_tape_rewind_keep(cg_tape *tape, cg_mark mark,
                                      cg_tensor **tensors, int count);
-/* Drops everything, clears the error, and starts recording again. */
+/* Drops everything, clears the error, and starts recording again. Refused
+ * (STATE, on the tape) inside a backward walk. */
 CG_API void cg_tape_reset(cg_tape *tape);
 
 /* ---- errors ---- */
