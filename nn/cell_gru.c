@@ -37,4 +37,4 @@ static cg_tensor *step(cg_tape *tape, const cg_cell_params *p, cg_tensor *xp_t,
 }
 
 const cg_cell cg_cell_gru = {
-    .gates = 3, .states = 1, .whole_z = false, .project = project, .step = step};
+    .gates = 3, .states = 1, .project = project, .step = step};
