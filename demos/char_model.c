@@ -7,6 +7,9 @@
 #include "demo.h"
 #include "text_stream.h"
 
+const char *const char_cell_names[CG_CELL_COUNT] = {
+    [CG_CELL_RNN] = "rnn", [CG_CELL_LSTM] = "lstm", [CG_CELL_GRU] = "gru"};
+
 /* ---- construction ---- */
 
 /* PyTorch's first values are slow to learn from here. A symbol picks a column
@@ -35,7 +38,8 @@ int char_model_build(char_model *m, cg_rng *rng) {
   m->params = cg_params_new(NULL, CG_F32, &err);
   if (m->params)
     m->rnn = cg_rnn_new(m->params, "rnn",
-                        &(cg_rnn_config){.input_size = V,
+                        &(cg_rnn_config){.cell = m->cell,
+                                         .input_size = V,
                                          .hidden_size = m->hidden,
                                          .num_layers = m->layers},
                         rng, &err);
@@ -58,11 +62,11 @@ void char_model_free(char_model *m) {
 
 cg_tensor *char_model_forward(cg_tape *tape, const char_model *m,
                               const int64_t *in, int64_t T, int64_t B,
-                              cg_tensor **state) {
+                              cg_rnn_state *state) {
   cg_tensor *symbol = cg_input(tape, CG_I64, CG_DIMS(T, B), in);
   cg_tensor *x = cg_one_hot(tape, symbol, m->vocabulary.size, CG_F32);
-  cg_rnn_result r = cg_rnn_forward(tape, m->rnn, x, *state);
-  *state = r.h_last;
+  cg_rnn_result r = cg_rnn_forward_from(tape, m->rnn, x, *state, NULL);
+  *state = (cg_rnn_state){r.h_last, r.c_last};
   return cg_linear_layer_forward(tape, m->fc, r.h);
 }
 
@@ -78,7 +82,7 @@ static double sum_of(const cg_tensor *losses, const int64_t *next) {
 /* One window of T steps; 0 after an error, which is on the tape. */
 static double measure_window(cg_tape *tape, const char_model *m,
                              const text_stream *s, int64_t T, int64_t *target,
-                             cg_tensor **state) {
+                             cg_rnn_state *state) {
   int64_t n = T * s->B;
   for (int64_t i = 0; i < n; i++) target[i] = s->next[i] < 0 ? 0 : s->next[i];
   cg_tensor *logits = char_model_forward(tape, m, s->in, T, s->B, state);
@@ -90,13 +94,13 @@ static double measure_window(cg_tape *tape, const char_model *m,
 static double measure_stream(cg_tape *tape, const char_model *m,
                              text_stream *s, int64_t *target) {
   cg_mark mark = cg_tape_mark(tape);
-  cg_tensor *state = NULL;
+  cg_rnn_state state = {0};
   double sum = 0;
   int64_t T;
   text_stream_rewind(s);
   while ((T = text_stream_measure(s)) > 0) {
     sum += measure_window(tape, m, s, T, target, &state);
-    if (cg_tape_status(tape) || cg_tape_rewind_keep(tape, mark, &state, 1))
+    if (cg_tape_status(tape) || cg_rnn_state_keep(tape, mark, &state))
       break;
   }
   return sum;

@@ -11,6 +11,7 @@ enum { MODEL_MAX_HIDDEN = 8192, MODEL_MAX_LAYERS = 16 };
 
 typedef struct char_model {
   vocabulary vocabulary;
+  cg_cell_kind cell;
   int64_t hidden;
   int layers;
   cg_params *params; /* owns both layers */
@@ -18,17 +19,20 @@ typedef struct char_model {
   cg_linear_layer *fc;
 } char_model;
 
-/* Fills in the net for the vocabulary, hidden and layers that are set, its
- * values drawn from `rng` (NULL: to be loaded). Complains and returns an exit
+/* What --cell and the model's file call the cells. */
+extern const char *const char_cell_names[CG_CELL_COUNT];
+
+/* Fills in the net for the vocabulary, cell and sizes that are set, its values
+ * drawn from `rng` (NULL: to be loaded). Complains and returns an exit
  * status. */
 int char_model_build(char_model *model, cg_rng *rng);
 void char_model_free(char_model *model);
 
 /* The logits [T, B, V] of what follows each symbol of the window `in` [T, B];
- * *state [L, B, H] (NULL at first: zeros) is replaced by the state after it. */
+ * *state (empty at first: zeros) is replaced by the state after it. */
 cg_tensor *char_model_forward(cg_tape *tape, const char_model *model,
                               const int64_t *in, int64_t T, int64_t B,
-                              cg_tensor **state);
+                              cg_rnn_state *state);
 
 /* -log p in nats of every symbol of `text` but the first, their mean; the text
  * has 2 symbols or more. Reads it as up to max_B streams, T symbols at a time,

@@ -15,9 +15,9 @@ cg_status char_model_save(const char_model *m, const char *path,
   snprintf(layers, sizeof layers, "%d", m->layers);
   vocabulary_print(&m->vocabulary, bytes);
   const cg_metadata metadata[] = {
-      {"format", "pt"},     {"model", "char_rnn"}, {"cell", "rnn"},
-      {"hidden", hidden},   {"layers", layers},    {"nonlinearity", "tanh"},
-      {"vocabulary", bytes}};
+      {"format", "pt"},     {"model", "char_rnn"}, {"hidden", hidden},
+      {"layers", layers},   {"nonlinearity", "tanh"},
+      {"vocabulary", bytes}, {"cell", char_cell_names[m->cell]}};
   int n = (int)(sizeof metadata / sizeof *metadata);
   return cg_params_save(m->params, path, metadata, n, err);
 }
@@ -43,10 +43,23 @@ static int read_word(const cg_safetensors *file, const char *path,
                    key, text, word);
 }
 
+static int read_cell(char_model *m, const cg_safetensors *file,
+                     const char *path) {
+  const char *text = cg_safetensors_metadata(file, "cell");
+  for (int i = 0; text && i < CG_CELL_COUNT; i++)
+    if (strcmp(text, char_cell_names[i]) == 0) {
+      m->cell = (cg_cell_kind)i;
+      return DEMO_OK;
+    }
+  if (!text) return read_word(file, path, "cell", "");
+  return demo_fail(DEMO_USAGE, "%s has \"cell\": \"%s\", which is not known",
+                   path, text);
+}
+
 static int read_metadata(char_model *m, const cg_safetensors *file,
                          const char *path) {
   int status = read_word(file, path, "model", "char_rnn");
-  if (!status) status = read_word(file, path, "cell", "rnn");
+  if (!status) status = read_cell(m, file, path);
   if (!status) status = read_word(file, path, "nonlinearity", "tanh");
   if (status) return status;
   const char *bytes = cg_safetensors_metadata(file, "vocabulary");

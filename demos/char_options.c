@@ -45,7 +45,7 @@ void char_options_help(void) {
       "  --seconds S               how long to train (60)\n"
       "  --iterations N            or: how many updates; then the same seed\n"
       "                            gives the same losses to the last bit\n"
-      "  --cell rnn  --hidden N (256)  --layers N (1)\n"
+      "  --cell rnn|gru|lstm (rnn)  --hidden N (256)  --layers N (1)\n"
       "  --batch N (32)  --steps N (32)    streams, and symbols per window\n"
       "  --optimizer adam|sgd (adam)  --lr X (0.004; sgd: 0.1)\n"
       "  --clip X (1)              largest norm of the gradient; 0: any\n"
@@ -67,12 +67,12 @@ void char_options_help(void) {
 
 /* ---- values ---- */
 
-static bool set_cell(const char *text) {
-  static const char *const words[] = {"rnn", "gru", "lstm"};
+static bool set_cell(char_options *o, const char *text) {
   int cell;
-  if (!cli_choice("--cell", text, words, 3, &cell)) return false;
-  return cell == 0 ||
-         cli_fail("--cell: %s is not available yet; rnn is", words[cell]);
+  if (!cli_choice("--cell", text, char_cell_names, CG_CELL_COUNT, &cell))
+    return false;
+  o->cell = (cg_cell_kind)cell;
+  return true;
 }
 
 static bool set_optimizer(char_options *o, const char *text) {
@@ -109,7 +109,7 @@ static bool set_number(char_options *o, int option, const char *text) {
 
 static bool set(char_options *o, int option, const char *text) {
   switch (option) {
-    case CELL: return set_cell(text);
+    case CELL: return set_cell(o, text);
     case OPTIMIZER: return set_optimizer(o, text);
     case MODEL: o->model = text; return true;
     case SAVE: o->save = text; return true;

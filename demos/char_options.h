@@ -5,11 +5,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <chronograd/rnn.h>
+
 /* The options of all three commands; each reads its own. */
 typedef struct char_options {
   char *const *files; /* --data, in order; points into argv */
   int n_files;
   const char *model, *save, *log, *prompt; /* NULL: not given */
+  cg_cell_kind cell;
   int64_t hidden, layers, batch, steps;
   int64_t iterations; /* 0: as many as fit in `seconds` */
   double seconds;

@@ -12,7 +12,7 @@ typedef struct writer {
   const char_model *model;
   cg_tape *tape;
   cg_mark begin;
-  cg_tensor *state;     /* after the last symbol; NULL: none was read */
+  cg_rnn_state state;   /* after the last symbol; empty: none was read */
   double p[256];        /* of the next symbol, not normalised */
   double temperature;
   cg_rng rng;
@@ -25,7 +25,7 @@ static bool read_symbol(writer *w, int symbol) {
   for (int i = 0; i < w->model->vocabulary.size; i++)
     w->p[i] = cg_tensor_get(logits, i);
   return !cg_tape_status(w->tape) &&
-         !cg_tape_rewind_keep(w->tape, w->begin, &w->state, 1);
+         !cg_rnn_state_keep(w->tape, w->begin, &w->state);
 }
 
 static int most_likely(const double *x, int n) {

@@ -26,7 +26,7 @@ typedef struct trainer {
   cg_optimizer *optimizer;
   cg_tape *tape;
   cg_mark begin;    /* the tape's beginning */
-  cg_tensor *state; /* carried from window to window; NULL: zeros */
+  cg_rnn_state state; /* carried from window to window; empty: zeros */
   progress progress;
   train_log log;
   double started;            /* seconds_now() */
@@ -84,7 +84,7 @@ static int fail_number(const trainer *t) {
 /* Loss and gradients of the next window; advances the state. */
 static int walk_window(trainer *t) {
   int64_t T = t->o->steps, B = t->o->batch;
-  if (text_stream_next(&t->stream)) t->state = NULL;
+  if (text_stream_next(&t->stream)) t->state = (cg_rnn_state){0};
   cg_tensor *logits = char_model_forward(t->tape, &t->model, t->stream.in, T, B,
                                          &t->state);
   cg_tensor *y = cg_input(t->tape, CG_I64, CG_DIMS(T, B), t->stream.next);
@@ -93,7 +93,7 @@ static int walk_window(trainer *t) {
   cg_params_zero_grad(t->model.params);
   if (cg_backward(t->tape, loss)) return fail_tape(t);
   t->loss = cg_tensor_item(loss);
-  if (cg_tape_rewind_keep(t->tape, t->begin, &t->state, 1)) return fail_tape(t);
+  if (cg_rnn_state_keep(t->tape, t->begin, &t->state)) return fail_tape(t);
   return DEMO_OK;
 }
 
@@ -261,6 +261,7 @@ static int make_optimizer(trainer *t) {
 static int make_model(trainer *t) {
   cg_rng rng = cg_rng_seed(t->o->seed);
   t->model.vocabulary = t->data.vocabulary;
+  t->model.cell = t->o->cell;
   t->model.hidden = t->o->hidden;
   t->model.layers = (int)t->o->layers;
   int status = char_model_build(&t->model, &rng);
@@ -284,8 +285,8 @@ static int prepare(trainer *t) {
   printf("%zu bytes to train on, %zu to validate on, %d different\n",
          t->data.train.count, t->data.validation.count,
          t->data.vocabulary.size);
-  printf("rnn, %lld layer(s) of %lld, %lld parameters; %s\n",
-         (long long)o->layers, (long long)o->hidden,
+  printf("%s, %lld layer(s) of %lld, %lld parameters; %s\n",
+         char_cell_names[o->cell], (long long)o->layers, (long long)o->hidden,
          (long long)cg_params_numel(t->model.params), o->sgd ? "SGD" : "Adam");
   fflush(stdout);
   return DEMO_OK;

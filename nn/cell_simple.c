@@ -18,4 +18,4 @@ static cg_tensor *step(cg_tape *tape, const cg_cell_params *p, cg_tensor *xp_t,
 }
 
 const cg_cell cg_cell_simple = {
-    .gates = 1, .states = 1, .project = project, .step = step};
+    .gates = 1, .states = 1, .whole_z = true, .project = project, .step = step};

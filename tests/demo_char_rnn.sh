@@ -69,7 +69,7 @@ refuses 2 "none of" learn
 refuses 2 "data" train
 refuses 2 "not in" train --data words.txt --hidden 0
 refuses 2 "no finite number" train --data words.txt --lr nan
-refuses 2 "not available yet" train --data words.txt --cell lstm
+refuses 2 "none of rnn, lstm, gru" train --data words.txt --cell rnm
 refuses 2 "exclude" train --data words.txt --seconds 1 --iterations 1
 refuses 2 "missing.txt" train --data missing.txt
 refuses 2 "cannot read" train --data .
@@ -108,6 +108,26 @@ total=$(wc -l <sampled)
 [ $((5 * real)) -ge $((4 * total)) ] || bad "$real of $total words are real"
 "$program" eval --model m.safetensors --data words.txt | grep -q perplexity ||
   bad "evaluating"
+
+# ---- the other cells: their file says which it is ----
+
+for cell in lstm gru; do
+  train --iterations 300 --cell "$cell" --save "$cell.safetensors" >cell.out ||
+    bad "training --cell $cell"
+  grep -q "^$cell, 1 layer" cell.out || bad "$cell: $(head -n 2 cell.out)"
+  grep -q "below the trigram baseline" cell.out || bad "$cell: trigram"
+  grep -q "not below" cell.out && bad "$cell is not below the trigram"
+  "$program" sample --model "$cell.safetensors" --length 300 >cell.txt ||
+    bad "sampling from $cell"
+  [ "$(wc -c <cell.txt)" = 301 ] || bad "$cell wrote $(wc -c <cell.txt) bytes"
+  "$program" eval --model "$cell.safetensors" --data words.txt >cell.txt ||
+    bad "evaluating $cell"
+  grep -q perplexity cell.txt || bad "$cell: $(cat cell.txt)"
+done
+sed 's/"cell":"gru"/"cell":"rnn"/' gru.safetensors >rnn.safetensors
+refuses 2 "weight_ih_l0" sample --model rnn.safetensors
+sed 's/"cell":"gru"/"cell":"gnu"/' gru.safetensors >gnu.safetensors
+refuses 2 "gnu" sample --model gnu.safetensors
 
 sum=$(cksum <m.safetensors)
 refuses 2 "0x51" sample --model m.safetensors --prompt "Quebec"

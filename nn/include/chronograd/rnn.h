@@ -1,16 +1,27 @@
-/* rnn.h - a simple recurrent net (Elman): layers of
+/* rnn.h - recurrent nets: layers of one of three cells, recorded on the tape
+ * step by step. In PyTorch's formulas, with s = sigmoid and * by element:
  *
+ * CG_CELL_RNN (Elman)
  *   z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh      h_t = phi(z_t)
  *
- * recorded on the tape step by step. It has no derivative of its own: the
- * unrolled graph is the tape, and backpropagation through time is the walk back
- * over it. Ops are recorded in the scopes "<name>/l<layer>/t=<step>", counted
- * from 0.
+ * CG_CELL_LSTM, whose state is (h, c); z_t as above, of 4H rows: i, f, g, o
+ *   c_t = s(z_f) * c_{t-1} + s(z_i) * tanh(z_g)
+ *   h_t = s(z_o) * tanh(c_t)
  *
- * Parameters of layer k, as in PyTorch:
- *   <name>.weight_ih_l<k> [H, I], for k > 0 [H, H]    <name>.bias_ih_l<k> [H]
- *   <name>.weight_hh_l<k> [H, H]                      <name>.bias_hh_l<k> [H]
- * and, if asked for and not in PyTorch, <name>.h0_l<k> [H].
+ * CG_CELL_GRU, of 3H rows: r, u (PyTorch calls it z), n
+ *   r_t = s(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr),  u_t likewise
+ *   n_t = tanh(W_in x_t + b_in + r_t * (W_hn h_{t-1} + b_hn))
+ *   h_t = (1 - u_t) * n_t + u_t * h_{t-1}
+ *
+ * They have no derivative of their own: the unrolled graph is the tape, and
+ * backpropagation through time is the walk back over it. Ops are recorded in
+ * the scopes "<name>/l<layer>/t=<step>", counted from 0.
+ *
+ * Parameters of layer k, as in PyTorch, with G = 1, 4 or 3 gates:
+ *   <name>.weight_ih_l<k> [GH, I], for k > 0 [GH, H]   <name>.bias_ih_l<k> [GH]
+ *   <name>.weight_hh_l<k> [GH, H]                      <name>.bias_hh_l<k> [GH]
+ * and, if asked for and not in PyTorch, <name>.h0_l<k> and, for an LSTM,
+ * <name>.c0_l<k> [H].
  */
 #ifndef CHRONOGRAD_RNN_H
 #define CHRONOGRAD_RNN_H
@@ -22,20 +33,32 @@
 extern "C" {
 #endif
 
+typedef enum cg_cell_kind {
+  CG_CELL_RNN,
+  CG_CELL_LSTM,
+  CG_CELL_GRU,
+  CG_CELL_COUNT
+} cg_cell_kind;
+
 typedef struct cg_rnn_config {
+  cg_cell_kind cell;          /* unset: RNN */
   int64_t input_size;         /* I, needed */
   int64_t hidden_size;        /* H, needed */
   int num_layers;             /* L; unset: 1 */
-  cg_activation nonlinearity; /* unset: tanh */
+  cg_activation nonlinearity; /* of the RNN; unset, and of the others: tanh */
   bool no_bias;               /* unset: there are biases */
-  bool learned_h0;  /* h_0 is a parameter (it begins at zero); unset: zeros */
+  bool learned_h0;  /* the first state is parameters (they begin at zero);
+                       unset: zeros */
   bool batch_first; /* x is [B, T, I], result [B, T, H]; unset: T comes first */
+  double forget_bias; /* of an LSTM with biases: b_if begins with this value
+                         and b_hf with 0; unset, or 0: both are drawn, as in
+                         PyTorch */
 } cg_rnn_config;
 
 typedef struct cg_rnn cg_rnn;
 
 /* Adds the net `name` to a registry, which owns it. Weights and biases are
- * uniform in +-1/sqrt(H), drawn from `rng`; NULL leaves them zero, to be
+ * uniform in +-1/sqrt(H), drawn from `rng`; NULL leaves everything zero, to be
  * loaded. NULL on an error, with the registry as it was. */
 CG_API cg_rnn *cg_rnn_new(cg_params *params, const char *name,
                           const cg_rnn_config *config, cg_rng *rng,
@@ -43,42 +66,72 @@ CG_API cg_rnn *cg_rnn_new(cg_params *params, const char *name,
 /* The configuration, unset fields filled in; all zero for NULL. */
 CG_API cg_rnn_config cg_rnn_get_config(const cg_rnn *rnn);
 
+/* ---- states ---- */
+
+/* The state of all layers at one time. Both NULL before the first step: the
+ * learned state, or zeros. */
+typedef struct cg_rnn_state {
+  cg_tensor *h; /* [L, B, H] */
+  cg_tensor *c; /* [L, B, H] of an LSTM; NULL for the others */
+} cg_rnn_state;
+
+/* cg_tape_rewind_keep for a state: rewinds to `mark` and carries the state's
+ * values over, without history. The tensors that are NULL stay so; after an
+ * error both are. */
+CG_API cg_status cg_rnn_state_keep(cg_tape *tape, cg_mark mark,
+                                   cg_rnn_state *state);
+
 /* ---- a whole sequence ---- */
 
 typedef struct cg_rnn_result {
   cg_tensor *h;      /* h_t of the last layer for all t, [T, B, H] */
   cg_tensor *h_last; /* h_T of all layers, [L, B, H] */
+  cg_tensor *c_last; /* c_T of all layers, [L, B, H]; NULL unless an LSTM */
 } cg_rnn_result;
 
 /* Records T >= 1 steps for x [T, B, I], from the state h0 [L, B, H]; NULL
- * stands for the learned h0, or zeros. Both results are NULL after an error. To
- * go on with the next window of a long sequence, pass h_last as h0, detached or
- * carried over by cg_tape_rewind_keep. */
+ * stands for the learned state, or zeros. An LSTM takes no h0 here, as its
+ * state has two parts (ARG): see cg_rnn_forward_from. All results are NULL
+ * after an error. To go on with the next window of a long sequence, pass h_last
+ * as h0, detached or carried over by cg_tape_rewind_keep. */
 CG_API cg_rnn_result cg_rnn_forward(cg_tape *tape, const cg_rnn *rnn,
                                     cg_tensor *x, cg_tensor *h0);
 
 /* Where to put the tensors of each step, for those who want to look inside
- * (cg_retain_grad on them keeps dL/dz_t and dL/dh_t). Either may be NULL;
+ * (cg_retain_grad on them keeps dL/dz_t and dL/dh_t). Any may be NULL;
  * otherwise it has L*T places, and [k*T + t] is that of layer k, step t. */
 typedef struct cg_rnn_trace {
-  cg_tensor **z; /* pre-activations z_t, [B, H] each */
+  cg_tensor **z; /* pre-activations z_t, [B, GH] each; NULL for a GRU, in which
+                    they are no single tensor */
   cg_tensor **h; /* states h_t, [B, H] each */
+  cg_tensor **c; /* states c_t, [B, H] each; NULL unless an LSTM */
 } cg_rnn_trace;
 
 /* cg_rnn_forward that also fills `trace` (NULL: none), which means nothing
- * after an error. */
+ * after an error. ARG if it asks for what the cell does not have. */
 CG_API cg_rnn_result cg_rnn_forward_trace(cg_tape *tape, const cg_rnn *rnn,
                                           cg_tensor *x, cg_tensor *h0,
                                           const cg_rnn_trace *trace);
+
+/* cg_rnn_forward_trace from a whole state, for any cell. An LSTM needs h and c
+ * or neither, the others take no c (ARG). {r.h_last, r.c_last} is the state
+ * after it. */
+CG_API cg_rnn_result cg_rnn_forward_from(cg_tape *tape, const cg_rnn *rnn,
+                                         cg_tensor *x, cg_rnn_state state,
+                                         const cg_rnn_trace *trace);
 
 /* ---- one step ---- */
 
 /* The state after x [B, I] in the state h [L, B, H] (NULL as h0 above): [L, B,
  * H]. Row L-1, cg_select(tape, h, 0, -1), is the output. For sampling and
  * streams; with cg_tape_set_recording off and a rewind per step, memory does
- * not grow. */
+ * not grow. Not for an LSTM (ARG). */
 CG_API cg_tensor *cg_rnn_step(cg_tape *tape, const cg_rnn *rnn, cg_tensor *x,
                               cg_tensor *h);
+/* The same from a whole state, for any cell. Both parts are NULL after an
+ * error. */
+CG_API cg_rnn_state cg_rnn_step_from(cg_tape *tape, const cg_rnn *rnn,
+                                     cg_tensor *x, cg_rnn_state state);
 
 #ifdef __cplusplus
 }

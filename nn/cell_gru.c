@@ -1,0 +1,40 @@
+/* cell_gru.c - the gated recurrent unit, with the rows of its weights in the
+ * order r, z, n, and the reset gate after the product with the state:
+ *
+ *   r_t = sigmoid(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)
+ *   u_t = sigmoid(W_iz x_t + b_iz + W_hz h_{t-1} + b_hz)
+ *   n_t = tanh(W_in x_t + b_in + r_t (W_hn h_{t-1} + b_hn))
+ *   h_t = (1 - u_t) n_t + u_t h_{t-1}
+ *
+ * u is PyTorch's gate z; here z names pre-activations.
+ */
+#include "cell.h"
+
+/* b_hh stays out: that of n belongs inside the product with r_t. */
+static cg_tensor *project(cg_tape *tape, const cg_cell_params *p,
+                          cg_tensor *x) {
+  return cg_linear(tape, x, p->W_ih, p->b_ih);
+}
+
+static cg_tensor *step(cg_tape *tape, const cg_cell_params *p, cg_tensor *xp_t,
+                       cg_tensor **state) {
+  cg_tensor *h = state[0];
+  cg_tensor *hp_t = cg_linear(tape, h, p->W_hh, p->b_hh);
+  if (!hp_t) return NULL;
+  int64_t H = cg_tensor_dim(hp_t, 1) / 3;
+  cg_tensor *z_ru = cg_add(tape, cg_narrow(tape, xp_t, 1, 0, 2 * H),
+                           cg_narrow(tape, hp_t, 1, 0, 2 * H));
+  cg_tensor *r_u = cg_sigmoid(tape, z_ru);
+  cg_tensor *r = cg_narrow(tape, r_u, 1, 0, H);
+  cg_tensor *u = cg_narrow(tape, r_u, 1, H, H);
+  cg_tensor *z_n = cg_add(
+      tape, cg_narrow(tape, xp_t, 1, 2 * H, H),
+      cg_mul(tape, r, cg_narrow(tape, hp_t, 1, 2 * H, H)));
+  cg_tensor *n = cg_tanh(tape, z_n);
+  /* (1 - u) n + u h with one product */
+  state[0] = cg_add(tape, n, cg_mul(tape, u, cg_sub(tape, h, n)));
+  return NULL;
+}
+
+const cg_cell cg_cell_gru = {
+    .gates = 3, .states = 1, .project = project, .step = step};

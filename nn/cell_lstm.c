@@ -1,0 +1,33 @@
+/* cell_lstm.c - the long short-term memory cell, with the rows of its weights
+ * in the order i, f, g, o:
+ *
+ *   z_t = W_ih x_t + (b_ih + b_hh) + W_hh h_{t-1}
+ *   i_t = sigmoid(z_i)   f_t = sigmoid(z_f)   g_t = tanh(z_g)
+ *   o_t = sigmoid(z_o)
+ *   c_t = f_t c_{t-1} + i_t g_t               h_t = o_t tanh(c_t)
+ */
+#include "cell.h"
+
+static cg_tensor *project(cg_tape *tape, const cg_cell_params *p,
+                          cg_tensor *x) {
+  cg_tensor *b = p->b_ih ? cg_add(tape, p->b_ih, p->b_hh) : NULL;
+  return cg_linear(tape, x, p->W_ih, b);
+}
+
+static cg_tensor *step(cg_tape *tape, const cg_cell_params *p, cg_tensor *xp_t,
+                       cg_tensor **state) {
+  cg_tensor *z_t = cg_addmm(tape, xp_t, state[0], p->W_hh, false, true);
+  if (!z_t) return NULL;
+  int64_t H = cg_tensor_dim(z_t, 1) / 4;
+  cg_tensor *i_f = cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 0, 2 * H));
+  cg_tensor *i = cg_narrow(tape, i_f, 1, 0, H);
+  cg_tensor *f = cg_narrow(tape, i_f, 1, H, H);
+  cg_tensor *g = cg_tanh(tape, cg_narrow(tape, z_t, 1, 2 * H, H));
+  cg_tensor *o = cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 3 * H, H));
+  state[1] = cg_add(tape, cg_mul(tape, f, state[1]), cg_mul(tape, i, g));
+  state[0] = cg_mul(tape, o, cg_tanh(tape, state[1]));
+  return z_t;
+}
+
+const cg_cell cg_cell_lstm = {
+    .gates = 4, .states = 2, .whole_z = true, .project = project, .step = step};
