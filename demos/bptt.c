@@ -142,6 +142,13 @@ static bool parse_option(command *c, int option) {
   }
 }
 
+/* Nothing that is read may be overwritten, and nothing written twice. */
+static bool check_files(const bptt_options *o) {
+  return cli_may_write("--out", o->out_path, o->case_path) &&
+         cli_may_write("--dot", o->dot_path, o->case_path) &&
+         cli_may_write("--dot", o->dot_path, o->out_path);
+}
+
 static bool parse(command *c, int argc, char **argv) {
   int option;
   opterr = 0;
@@ -157,7 +164,7 @@ static bool parse(command *c, int argc, char **argv) {
   if (c->o.case_path && c->random_option)
     return cli_fail("%s doesn't go with --case", c->random_option);
   if (c->o.tolerance < 0) c->o.tolerance = c->o.dtype == CG_F64 ? 1e-10 : 1e-4;
-  return true;
+  return check_files(&c->o);
 }
 
 /* ---- progress ---- */

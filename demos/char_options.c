@@ -121,6 +121,16 @@ static bool set(char_options *o, int option, const char *text) {
 
 /* ---- the whole line ---- */
 
+/* Nothing that is read may be overwritten, and nothing written twice. */
+static bool check_files(const char_options *o) {
+  bool good = cli_may_write("--log", o->log, NULL) &&
+              cli_may_write("--save", o->save, o->log);
+  for (int i = 0; good && i < o->n_files; i++)
+    good = cli_may_write("--save", o->save, o->files[i]) &&
+           cli_may_write("--log", o->log, o->files[i]);
+  return good;
+}
+
 static bool check(const char_options *o, char_command command) {
   if (command != CHAR_SAMPLE && o->n_files == 0)
     return cli_fail("--data FILE... is missing; see --help");
@@ -128,7 +138,7 @@ static bool check(const char_options *o, char_command command) {
     return cli_fail("--model MODEL is missing; see --help");
   if (command == CHAR_TRAIN && o->batch * o->steps > (int64_t)1 << 26)
     return cli_fail("--batch times --steps is above %d", 1 << 26);
-  return true;
+  return check_files(o);
 }
 
 int char_options_parse(char_options *o, char_command command, int argc,

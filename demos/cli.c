@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 bool cli_fail(const char *fmt, ...) {
   char line[1024];
@@ -82,6 +83,25 @@ bool cli_choice(const char *option, const char *text, const char *const *words,
   }
   return cli_fail("%s: \"%s\" is none of %s", option, text, list);
 }
+
+/* ---- files ---- */
+
+static bool same_file(const char *a, const char *b) {
+  struct stat info[2];
+  if (stat(a, &info[0]) != 0 || stat(b, &info[1]) != 0)
+    return strcmp(a, b) == 0;
+  return S_ISREG(info[0].st_mode) && info[0].st_dev == info[1].st_dev &&
+         info[0].st_ino == info[1].st_ino;
+}
+
+bool cli_may_write(const char *option, const char *path, const char *other) {
+  if (!path) return true;
+  if (!*path) return cli_fail("%s: a file needs a name", option);
+  if (!other || !same_file(path, other)) return true;
+  return cli_fail("%s: %s is already in use as %s", option, path, other);
+}
+
+/* ---- what getopt refuses ---- */
 
 static const char *long_name(const struct option *options, int val) {
   for (; options->name; options++)

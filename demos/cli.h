@@ -31,6 +31,11 @@ bool cli_double(const char *option, const char *text, double lo, double hi,
 bool cli_choice(const char *option, const char *text, const char *const *words,
                 int count, int *value);
 
+/* Refuses a file to write that is `other`, a file to read or to write as well,
+ * under the same name or another, and one without a name. Devices and pipes may
+ * be written twice: nothing is lost. NULL stands for no file. */
+bool cli_may_write(const char *option, const char *path, const char *other);
+
 /* Explains what getopt_long refused: call it for '?' and ':', with opterr 0, a
  * `:` in front of the short options and long options' `val` above 255. */
 bool cli_refused(int result, char *const *argv, const struct option *options);

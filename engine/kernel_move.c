@@ -103,6 +103,13 @@ void kernel_add_strided(cg_dtype dtype, int rank, const int64_t *shape,
   run(row, cg_dtype_size(dtype), rank, shape, out, out_strides, a, a_strides);
 }
 
+/* Out of range a conversion is undefined: such values become the nearest. */
+static int64_t to_integer(double value, double lo, double hi) {
+  if (isnan(value)) return 0;
+  if (value >= 0x1p63) return hi < 0x1p63 ? (int64_t)hi : INT64_MAX;
+  return (int64_t)fmin(fmax(value, lo), hi);
+}
+
 void kernel_fill(cg_dtype dtype, int64_t n, void *out, double value) {
   if (n == 0) return;
   if (value == 0 && !signbit(value))
@@ -111,8 +118,10 @@ void kernel_fill(cg_dtype dtype, int64_t n, void *out, double value) {
     for (int64_t i = 0; i < n; i++) ((float *)out)[i] = (float)value;
   else if (dtype == CG_F64)
     for (int64_t i = 0; i < n; i++) ((double *)out)[i] = value;
-  else if (dtype == CG_I64)
-    for (int64_t i = 0; i < n; i++) ((int64_t *)out)[i] = (int64_t)value;
-  else
-    for (int64_t i = 0; i < n; i++) ((uint8_t *)out)[i] = (uint8_t)value;
+  else if (dtype == CG_I64) {
+    int64_t whole = to_integer(value, -0x1p63, 0x1p63);
+    for (int64_t i = 0; i < n; i++) ((int64_t *)out)[i] = whole;
+  } else {
+    memset(out, (int)to_integer(value, 0, UINT8_MAX), (size_t)n);
+  }
 }

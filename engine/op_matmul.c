@@ -226,6 +226,9 @@ cg_tensor *cg_linear(cg_tape *tape, cg_tensor *x, cg_tensor *W, cg_tensor *b) {
   if (cg_tape_status(tape)) return NULL;
   if (!x || !W)
     return cg_tape_fail(tape, CG_ERR_ARG, "linear", "x or W is NULL");
+  if (!tape_can_use(tape, x, "linear", 0) ||
+      !tape_can_use(tape, W, "linear", 1))
+    return NULL;
   int rank = cg_tensor_rank(x);
   if (rank == 2) return linear2(tape, x, W, b);
   if (rank == 0 || cg_tensor_rank(W) != 2 ||

@@ -1,6 +1,7 @@
 /* op_view.c - other shapes of the same memory. */
 #include "kernel.h"
 #include "op_impl.h"
+#include "tape_impl.h"
 
 /* A shape as an attribute. */
 typedef struct shape_attr {
@@ -209,18 +210,19 @@ const cg_op cg_op_permute = {
 };
 
 cg_tensor *cg_permute(cg_tape *tape, cg_tensor *x, const int *axes) {
-  int rank = cg_tensor_rank(x);
-  if (tape && rank && !axes)
+  if (!tape_can_use(tape, x, "permute", 0)) return NULL;
+  int rank = x->rank;
+  if (rank && !axes)
     return cg_tape_fail(tape, CG_ERR_ARG, "permute", "the axes are NULL");
   return permute(tape, x, rank, axes);
 }
 
 cg_tensor *cg_transpose(cg_tape *tape, cg_tensor *x, int axis0, int axis1) {
-  int axes[CG_MAX_RANK], rank = cg_tensor_rank(x);
+  if (!tape_can_use(tape, x, "transpose", 0)) return NULL;
+  int axes[CG_MAX_RANK], rank = x->rank;
   for (int i = 0; i < rank; i++) axes[i] = i;
   int a = shape_axis(axis0, rank), b = shape_axis(axis1, rank);
-  if (!tape) return NULL;
-  if (x && (a < 0 || b < 0))
+  if (a < 0 || b < 0)
     return cg_tape_fail(tape, CG_ERR_ARG, "transpose",
                         "axes %d and %d of a tensor of rank %d", axis0, axis1,
                         rank);
@@ -436,6 +438,6 @@ const cg_op cg_op_copy = {
 };
 
 cg_tensor *cg_contiguous(cg_tape *tape, cg_tensor *x) {
-  if (cg_tape_status(tape)) return NULL;
+  if (!tape_can_use(tape, x, "contiguous", 0)) return NULL;
   return cg_tensor_contiguous(x) ? x : record1(tape, &cg_op_copy, x);
 }

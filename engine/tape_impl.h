@@ -95,6 +95,12 @@ cg_tensor *tape_fail_mem(cg_tape *tape, cg_status status, const char *op);
 /* The tensor that stands for `x` on this tape: x itself, or a leaf's proxy.
  * NULL (and an error) for NULL, a stale tensor, or one of another tape. */
 cg_tensor *tape_resolve(cg_tape *tape, cg_tensor *x, const char *op, int i);
+/* For builders that look at x before they record: may it be an operand here?
+ * A dropped tensor's header can hold anything. */
+static inline bool tape_can_use(cg_tape *tape, cg_tensor *x, const char *op,
+                                int i) {
+  return tape && !tape->error.status && tape_resolve(tape, x, op, i);
+}
 /* The newest proxy of a leaf, or NULL if the leaf was not used. */
 cg_tensor *tape_find_proxy(cg_tape *tape, const cg_tensor *leaf);
 

@@ -126,6 +126,14 @@ agrees --dot graph.dot --steps 3
 grep -q '^digraph' graph.dot || fail "no graph"
 grep -q 'label="t=2"' graph.dot || fail "the steps aren't clusters"
 refuses "--dot" --dot no/such/room/graph.dot
+refuses "--dot: a file needs a name" --dot ""
+cp graph.dot before
+for option in --out --dot; do
+  refuses "$option: graph.dot is already in use" \
+    --case ./graph.dot $option graph.dot
+done
+cmp -s graph.dot before || fail "the case was overwritten"
+refuses "--dot: both is already in use" --out both --dot both
 if [ -c /dev/full ]; then
   refuses "--dot" --dot /dev/full
   for arguments in '' --help; do

@@ -79,6 +79,15 @@ refuses 2 "missing" sample
 refuses 2 "words.txt\|built without" sample --model words.txt
 refuses 1 "nowhere" train --data words.txt --log nowhere/a.tsv
 [ -e /dev/full ] && refuses 1 "/dev/full" train --data words.txt --log /dev/full
+cp words.txt before.txt
+ln -s words.txt link.txt
+for option in --save --log; do
+  refuses 2 "in use" train --data short.txt words.txt $option words.txt
+  refuses 2 "in use" train --data words.txt $option ./link.txt
+  refuses 2 "needs a name" train --data words.txt $option ""
+done
+refuses 2 "in use" train --data words.txt --save both --log both
+cmp -s words.txt before.txt || bad "the text was overwritten"
 refuses 1 "not finite" train --data words.txt --optimizer sgd --lr 1e38 \
   --clip 0 --hidden 16 --iterations 200
 

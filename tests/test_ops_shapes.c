@@ -284,7 +284,7 @@ START_TEST(bad_views_are_refused) {
   ck_assert_ptr_null(cg_expand(tape, x, CG_DIMS(-1, 2, 3)));
   failed(tape, CG_ERR_SHAPE, "expand", "[-1, 2, 3]");
   ck_assert_ptr_null(cg_transpose(tape, NULL, 0, 1));
-  failed(tape, CG_ERR_ARG, "permute", "NULL");
+  failed(tape, CG_ERR_ARG, "transpose", "NULL");
 }
 END_TEST
 

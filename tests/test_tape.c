@@ -330,6 +330,38 @@ START_TEST(rewound_tensors_are_stale) {
 }
 END_TEST
 
+/* These look at an operand before they record it; a dropped one's header may
+ * hold anything by then. */
+START_TEST(builders_look_at_live_tensors_only) {
+  cg_tape *other = cg_tape_new(NULL);
+  cg_tensor *foreign = cg_full(other, CG_F64, CG_DIMS(2, 3), 2.385);
+  cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(2, 1, 2), 0.7);
+  ck_assert_ptr_null(cg_contiguous(tape, foreign));
+  failed(tape, CG_ERR_STALE, "contiguous", "another tape");
+  ck_assert_ptr_null(cg_transpose(tape, foreign, 0, 5));
+  failed(tape, CG_ERR_STALE, "transpose", "another tape");
+  ck_assert_ptr_null(cg_permute(tape, foreign, NULL));
+  failed(tape, CG_ERR_STALE, "permute", "another tape");
+  ck_assert_ptr_null(cg_linear(tape, x, foreign, NULL));
+  failed(tape, CG_ERR_STALE, "linear", "operand 1");
+  ck_assert_ptr_null(cg_linear(tape, foreign, x, NULL));
+  failed(tape, CG_ERR_STALE, "linear", "operand 0");
+  cg_tape_free(other);
+}
+END_TEST
+
+START_TEST(integer_constants_stay_in_range) {
+  const double value[] = {-2.9, 1e300, -1e300, INFINITY, -INFINITY, NAN, 255.7};
+  const double i64[] = {-2, 0x1p63, -0x1p63, 0x1p63, -0x1p63, 0, 255};
+  const double u8[] = {0, 255, 0, 255, 0, 0, 255};
+  for (int i = 0; i < N_OF(value); i++) {
+    near(cg_tensor_item(cg_scalar(tape, CG_I64, value[i])), i64[i], 0);
+    near(cg_tensor_item(cg_scalar(tape, CG_U8, value[i])), u8[i], 0);
+  }
+  fine(tape);
+}
+END_TEST
+
 START_TEST(tensors_of_another_tape_are_refused) {
   cg_tape *other = cg_tape_new(NULL);
   cg_tensor *foreign = cg_scalar(other, CG_F64, 1), *mine = number(2), *g;
@@ -394,6 +426,8 @@ int main(void) {
   tcase_add_test(tc, the_first_error_sticks);
   tcase_add_test(tc, no_tape_is_an_error);
   tcase_add_test(tc, rewound_tensors_are_stale);
+  tcase_add_test(tc, builders_look_at_live_tensors_only);
+  tcase_add_test(tc, integer_constants_stay_in_range);
   tcase_add_test(tc, tensors_of_another_tape_are_refused);
   tcase_add_test(tc, constants_hold_what_was_given);
   return run_case("tape", tc);

@@ -110,7 +110,8 @@ CG_API cg_tensor *cg_input(cg_tape *tape, cg_dtype dtype, int rank,
  * tape is rewound past this point. */
 CG_API cg_tensor *cg_borrow(cg_tape *tape, cg_dtype dtype, int rank,
                             const int64_t *shape, const void *data);
-/* Every element `value` (rounded to the element type). */
+/* Every element `value`, rounded to the element type; for an integer type cut
+ * to a whole number, then to the nearest in its range, and 0 for NaN. */
 CG_API cg_tensor *cg_full(cg_tape *tape, cg_dtype dtype, int rank,
                           const int64_t *shape, double value);
 /* A rank-0 constant. */
