@@ -250,8 +250,8 @@ void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
   tape->busy++;
   plant(w, roots, seeds, n_roots);
   visit_all(w);
-  if (tracing(tape)) trace_leaves(w, stamp);
   if (tape->n_hooks) hook_leaves(w);
+  if (tracing(tape)) trace_leaves(w, stamp);
   if (tape->error.status) walk_clean(w);
   if (!w->recorded) tape_drop_frame(tape);
   tape->busy--;

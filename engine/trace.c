@@ -191,14 +191,16 @@ void trace_given(const cg_vjp *v, int i, const cg_tensor *g) {
 /* The gradient that the walk left with a leaf, or NULL. */
 static const cg_tensor *left_at(const walk *w, const cg_tensor *proxy) {
   if (proxy->flags & T_PARTS) return NULL;
-  return w->functional ? proxy->slot : t_proxied(proxy)->grad;
+  if (w->functional) return proxy->slot;
+  return w->grads ? cg_grads_get(w->grads, t_proxied(proxy))
+                  : t_proxied(proxy)->grad;
 }
 
 void trace_leaves(const walk *w, uint32_t stamp) {
   cg_tape *tape = w->tape;
   for (size_t i = 0; i < tape->n_proxies && !tape->error.status; i++) {
     const cg_tensor *p = tape->proxies[i];
-    const cg_tensor *g = p->stamp == stamp ? left_at(w, p) : NULL;
+    const cg_tensor *g = p->stamp >= stamp ? left_at(w, p) : NULL;
     if (!g || trace_is_finite(g)) continue;
     sentence s = {.at = 0};
     say(&s, "the gradient of %s is not finite, though the walk added finite "
