@@ -2,9 +2,6 @@
  * those of finite differences; states, steps, options, and what is refused. */
 #include "rnn_test.h"
 
-static const char *const kind_names[] = {
-    [CG_CELL_LSTM] = "lstm", [CG_CELL_GRU] = "gru"};
-
 /* A tape, a net "rnn" and an input, with the cell of the test loop. */
 typedef struct bench {
   cg_params *params;
@@ -84,6 +81,9 @@ END_TEST
 /* ---- against PyTorch ---- */
 
 #ifdef CG_HAVE_JANSSON
+
+static const char *const kind_names[] = {
+    [CG_CELL_LSTM] = "lstm", [CG_CELL_GRU] = "gru"};
 
 typedef struct golden_run {
   cg_safetensors *file;
