@@ -1,8 +1,7 @@
 /* kernel_map.c - elementwise functions: one expression per function, from which
  * the row loops of both float types are made.
  *
- * In an expression A and B are the elements, C the number, all of type T;
- * FN(tanh) is the C library's function for T.
+ * In an expression A and B are the elements, C the number, all of type T.
  *
  * An element's result never depends on its position: functions of the vector
  * maths library always run on whole blocks, the last one padded, so that the
@@ -123,9 +122,6 @@ enum { LANES = 16 };
       memcpy(y + done, out, (size_t)m * sizeof(T));                          \
     }                                                                        \
   }
-
-#define FN_f32(f) f##f
-#define FN_f64(f) f
 
 #define MAP(name, EXPR)                                                      \
   ROW(name##_f32, float, EXPR)                                               \
