@@ -101,18 +101,39 @@ static cg_status check(const entry *e) {
   return cg_leaf_grad(leaf) ? CG_OK : CG_ERR_NOMEM;
 }
 
-cg_status cg_grads_add_to_leaves(cg_grads *grads) {
+cg_status cg_grads_add_begin(cg_grads *grads) {
   if (!grads) return CG_ERR_ARG;
   for (size_t i = 0; i < grads->n; i++) {
     cg_status status = check(&grads->entries[i]);
     if (status) return status;
   }
+  for (size_t i = 0; i < grads->n; i++)
+    cg_leaf_touch(grads->entries[i].leaf->grad);
+  return CG_OK;
+}
+
+/* Where part `part` of n elements begins: two threads share no cache line. */
+static int64_t begin_of(int64_t n, int part, int parts) {
+  int64_t line = CG_ALIGNMENT / (int64_t)sizeof(float);
+  return part == parts ? n : n / parts * part / line * line;
+}
+
+void cg_grads_add_part(const cg_grads *grads, int part, int parts) {
+  if (!grads || part < 0 || part >= parts) return;
   for (size_t i = 0; i < grads->n; i++) {
     const cg_tensor *g = grads->entries[i].g;
-    cg_tensor *sum = grads->entries[i].leaf->grad;
-    kernel_add_strided(g->dtype, g->rank, t_shape(g), sum->data, NULL, g->data,
-                       t_strides(g));
-    cg_leaf_touch(sum);
+    const cg_tensor *sum = grads->entries[i].leaf->grad;
+    int64_t begin = begin_of(t_numel(g), part, parts);
+    int64_t count = begin_of(t_numel(g), part + 1, parts) - begin, one = 1;
+    size_t offset = (size_t)begin * cg_dtype_size((cg_dtype)g->dtype);
+    kernel_add_strided((cg_dtype)g->dtype, 1, &count,
+                       (char *)sum->data + offset, NULL,
+                       (const char *)g->data + offset, &one);
   }
-  return CG_OK;
+}
+
+cg_status cg_grads_add_to_leaves(cg_grads *grads) {
+  cg_status status = cg_grads_add_begin(grads);
+  if (!status) cg_grads_add_part(grads, 0, 1);
+  return status;
 }

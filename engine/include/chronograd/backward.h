@@ -52,6 +52,11 @@ CG_API cg_tensor *cg_grads_get(const cg_grads *grads, const cg_tensor *leaf);
 /* Adds each gradient to its leaf's own. All leaves must be alive and still
  * require a gradient (STATE); on an error nothing is added. */
 CG_API cg_status cg_grads_add_to_leaves(cg_grads *grads);
+/* The same by several threads: one calls cg_grads_add_begin, which fails as
+ * cg_grads_add_to_leaves does, and then each adds parts of its own of all
+ * gradients, 0 <= part < parts. */
+CG_API cg_status cg_grads_add_begin(cg_grads *grads);
+CG_API void cg_grads_add_part(const cg_grads *grads, int part, int parts);
 
 /* cg_backward_from that adds to `grads` and reads, but does not write, leaves.
  * A leaf that `grads` has met must not be freed while `grads` is used. */

@@ -50,7 +50,7 @@
  *     }
  *
  * Reading order: param, init, linear, embedding, rnn, loss, clip, optim,
- * model_io with safetensors; and bptt, the same gradients by hand.
+ * data_parallel, model_io with safetensors; and bptt, the same gradients by hand.
  */
 #ifndef CHRONOGRAD_NN_H
 #define CHRONOGRAD_NN_H
@@ -66,6 +66,7 @@
 #include <chronograd/reduction.h>
 #include <chronograd/loss.h>
 #include <chronograd/clip.h>
+#include <chronograd/data_parallel.h>
 #include <chronograd/optim.h>
 #include <chronograd/safetensors.h>
 #include <chronograd/model_io.h>
