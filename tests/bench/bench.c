@@ -1,22 +1,24 @@
-/* bench.c - benchmarks: one table, one row per thing measured.
+/* bench.c - the benchmark program: options, and the groups of rows in turn.
  *
- *   bench [--rows TEXT] [--tsv FILE]
- *
- * --rows keeps the rows whose name contains TEXT; --tsv writes the table also
- * with tabs. The fraction is of the peak of this core's float32 multiply-adds,
- * measured at the start of the same run. */
+ * Everything runs on one thread: the variables that tell matrix libraries so
+ * are read when these are loaded, hence the program starts itself again with
+ * them set. */
 #include "bench.h"
 
+#include <fnmatch.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
-static const char *wanted = "";
-static FILE *tsv;
-static double peak; /* flop/s */
+#include "groups.h"
+
+static const char *pattern = "*", *tsv_path;
+static bool quick, only_list, against, cpu;
 
 double bench_now(void) {
   struct timespec t;
@@ -24,94 +26,126 @@ double bench_now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void bench_check(bool ok, const char *what) {
-  if (ok) return;
-  fprintf(stderr, "bench: %s\n", what);
-  exit(1);
+bool bench_quick(void) { return quick; }
+
+bool bench_wanted(const char *row) {
+  if (fnmatch(pattern, row, 0)) return false;
+  if (only_list) puts(row);
+  return !only_list;
 }
 
-bool bench_wanted(const char *name) { return strstr(name, wanted) != NULL; }
+double bench_clock(void) {
+  if (!cpu) return bench_now();
+  struct timespec t;
+  struct rusage ended; /* children that have ended */
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  getrusage(RUSAGE_CHILDREN, &ended);
+  struct timeval u = ended.ru_utime, s = ended.ru_stime;
+  return (double)(t.tv_sec + u.tv_sec + s.tv_sec) + 1e-9 * (double)t.tv_nsec +
+         1e-6 * (double)(u.tv_usec + s.tv_usec);
+}
 
 void bench_note(const char *fmt, ...) {
   va_list args;
   va_start(args, fmt);
-  printf("  ");
+  printf("    ");
   vprintf(fmt, args);
   printf("\n");
   va_end(args);
   fflush(stdout);
 }
 
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static void print_line(const bench_case *c, const double *t, int n) {
-  double best = t[0] * c->scale, median = t[n / 2] * c->scale;
-  double p90 = t[n * 9 / 10] * c->scale;
-  double rate = c->flops / t[0];
-  printf("%-24s %10.3f %10.3f %10.3f  %-8s", c->row, best, median, p90,
-         c->unit);
-  if (c->flops > 0)
-    printf(" %7.1f GF/s %5.1f %%", rate * 1e-9, 100 * rate / peak);
-  printf("\n");
-  fflush(stdout);
-  if (tsv)
-    fprintf(tsv, "%s\t%g\t%g\t%g\t%s\t%g\t%g\n", c->row, best, median, p90,
-            c->unit, c->flops > 0 ? rate * 1e-9 : 0,
-            c->flops > 0 ? rate / peak : 0);
-}
-
-void bench_measure(const bench_case *c) {
-  int n = c->repetitions;
-  double *t = malloc(sizeof *t * (size_t)n);
-  bench_check(t, "no memory");
-  for (int i = 0; i < n / 10 + 1; i++) c->run(c->state); /* warm up */
-  for (int i = 0; i < n; i++) {
-    double start = bench_now();
-    c->run(c->state);
-    t[i] = bench_now() - start;
+double bench_measure(const bench_case *c) {
+  enum { ROUNDS = 5 };
+  double seconds = quick ? 0.2 : 1.5, peak = 0, more = 0;
+  if (!against) {
+    sample ours = measure_for(c, seconds, &peak);
+    table_line(c, &ours, peak, NULL);
+    return ours.best * c->scale;
   }
-  qsort(t, (size_t)n, sizeof *t, by_size);
-  print_line(c, t, n);
-  free(t);
+  sample ours[ROUNDS], theirs[ROUNDS];
+  bool known = c->torch;
+  for (int i = 0; i < ROUNDS; i++) { /* in turns */
+    ours[i] = measure_for(c, seconds / ROUNDS, &more);
+    if (more > peak) peak = more;
+    if (known) known = torch_measure(c->torch, seconds / ROUNDS, &theirs[i]);
+  }
+  sample us = sample_merge(ours, ROUNDS), them = us;
+  if (known) them = sample_merge(theirs, ROUNDS);
+  table_line(c, &us, peak, known ? &them : NULL);
+  return us.best * c->scale;
 }
+
+/* ---- options ---- */
 
 static void usage(FILE *to) {
-  fprintf(to, "usage: bench [--rows TEXT] [--tsv FILE]\n");
+  fprintf(to,
+          "usage: bench [--rows PATTERN] [--quick] [--list] [--tsv FILE]\n"
+          "             [--against torch] [--cpu]\n"
+          "  --rows PATTERN  rows whose name contains PATTERN; * and ? match\n"
+          "  --quick         less time for each row, and no large ones\n"
+          "  --list          the names of the rows only\n"
+          "  --tsv FILE      writes the table also with tabs\n"
+          "  --against torch the same work in PyTorch, in turns with ours\n"
+          "  --cpu           times of the processor's work, which on a busy\n"
+          "                  machine are nearer to what an idle one takes\n");
+}
+
+static const char *containing(const char *text) {
+  size_t size = 256;
+  char *glob = malloc(size);
+  bench_check(glob && (size_t)snprintf(glob, size, "*%s*", text) < size,
+              "the pattern is too long");
+  return glob;
 }
 
 static void options(int argc, char **argv) {
-  static const struct option list[] = {{"rows", 1, NULL, 'r'},
-                                       {"tsv", 1, NULL, 't'},
-                                       {"help", 0, NULL, 'h'},
-                                       {NULL, 0, NULL, 0}};
+  static const struct option list[] = {
+      {"rows", 1, NULL, 'r'},  {"tsv", 1, NULL, 't'}, {"quick", 0, NULL, 'q'},
+      {"list", 0, NULL, 'l'},  {"help", 0, NULL, 'h'},
+      {"against", 1, NULL, 'a'}, {"cpu", 0, NULL, 'c'}, {NULL, 0, NULL, 0}};
   int c;
-  while ((c = getopt_long(argc, argv, "", list, NULL)) != -1) {
-    if (c == 'r') {
-      wanted = optarg;
-    } else if (c == 't') {
-      tsv = fopen(optarg, "w");
-      bench_check(tsv, "cannot write the TSV file");
-      fprintf(tsv, "row\tbest\tmedian\tp90\tunit\tgflops\tfraction\n");
-    } else {
-      usage(c == 'h' ? stdout : stderr);
-      exit(c == 'h' ? 0 : 2);
+  while ((c = getopt_long(argc, argv, "", list, NULL)) != -1) switch (c) {
+      case 'r': pattern = containing(optarg); break;
+      case 't': tsv_path = optarg; break;
+      case 'q': quick = true; break;
+      case 'l': only_list = true; break;
+      case 'a':
+        bench_check(!strcmp(optarg, "torch"), "only --against torch is known");
+        against = true;
+        break;
+      case 'c':
+        cpu = true;
+        setenv("BENCH_CPU", "1", 1); /* for against_torch.py */
+        break;
+      case 'h': usage(stdout); exit(0);
+      default: usage(stderr); exit(2);
     }
+  if (optind < argc) usage(stderr), exit(2);
+}
+
+static void one_thread(char **argv) {
+  static const char *const names[] = {"OPENBLAS_NUM_THREADS",
+                                      "MKL_NUM_THREADS", "OMP_NUM_THREADS"};
+  bool changed = false;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const char *value = getenv(names[i]);
+    if (value && !strcmp(value, "1")) continue;
+    setenv(names[i], "1", 1);
+    changed = true;
   }
+  if (changed) execv("/proc/self/exe", argv); /* or go on as it is */
 }
 
 int main(int argc, char **argv) {
+  one_thread(argv);
   options(argc, argv);
-  peak = probe_fma();
-  printf("one core: %.0f GF/s float32 multiply-adds, %.1f GB/s read\n\n",
-         peak * 1e-9, probe_bandwidth() * 1e-9);
-  printf("%-24s %10s %10s %10s\n", "row", "best", "median", "90 %");
-  rows_scalar();
-  rows_train();
-  rows_long();
-  rows_hvp();
-  if (tsv && fclose(tsv)) bench_check(false, "cannot write the TSV file");
+  if (!only_list && against) against = torch_begin();
+  if (!only_list) table_begin(tsv_path, against);
+#define BENCH_RUN(group) rows_##group();
+  BENCH_GROUPS(BENCH_RUN)
+#undef BENCH_RUN
+  if (!only_list) table_end();
+  if (against) torch_end();
   return 0;
 }

@@ -1,5 +1,5 @@
-/* probe.c - what this core can do at best, measured in the same run as the
- * rows that are compared with it. */
+/* probe.c - what this core can do at best: multiply-adds in registers, and
+ * streams through memory of a given size. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,55 +13,89 @@
 #define CLONES
 #endif
 
+/* ---- multiply-adds ---- */
+
 /* Enough independent accumulators to fill two pipelines of any width. */
-enum { WIDTH = 16, CHAINS = 12, ROUNDS = 200000 };
+enum { BYTES = 64, CHAINS = 12, ROUNDS = 30000 };
 
-typedef float lanes __attribute__((vector_size(WIDTH * sizeof(float))));
-
-/* CHAINS * WIDTH multiply-adds per round, in registers. */
-CLONES static float fma_rounds(int rounds, float x) {
-  lanes a = {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}, b = a * 0.5f;
-  lanes c[CHAINS] = {a};
-  for (int i = 0; i < rounds; i++) {
-#pragma GCC unroll 16
-    for (int j = 0; j < CHAINS; j++) c[j] = c[j] * a + b;
+/* CHAINS * (lanes of T) multiply-adds per round, in registers. */
+#define FMA(name, T)                                                    \
+  typedef T name##_lanes __attribute__((vector_size(BYTES)));           \
+  CLONES static T name(int rounds, T x) {                               \
+    name##_lanes a = {0}, b, c[CHAINS];                                 \
+    a += x;                                                             \
+    b = a * (T)0.5;                                                     \
+    for (int j = 0; j < CHAINS; j++) c[j] = a * (T)j;                   \
+    for (int i = 0; i < rounds; i++) {                                  \
+      _Pragma("GCC unroll 16") for (int j = 0; j < CHAINS; j++) c[j] =  \
+          c[j] * a + b;                                                 \
+    }                                                                   \
+    name##_lanes sum = c[0];                                            \
+    for (int j = 1; j < CHAINS; j++) sum += c[j];                       \
+    return sum[0];                                                      \
   }
-  lanes sum = c[0];
-  for (int j = 1; j < CHAINS; j++) sum += c[j];
-  return sum[0];
-}
 
-double probe_fma(void) {
-  double best = 0;
-  volatile float sink;
-  for (int i = 0; i < 7; i++) {
-    double start = bench_now();
-    sink = fma_rounds(ROUNDS, 0.999f);
-    double rate = 2.0 * WIDTH * CHAINS * ROUNDS / (bench_now() - start);
-    if (rate > best) best = rate;
-  }
-  (void)sink;
-  return best;
-}
+FMA(fma_f32, float)
+FMA(fma_f64, double)
 
-/* Sums a buffer far larger than the caches. */
-double probe_bandwidth(void) {
-  size_t n = (size_t)16 << 20;
-  double *x = malloc(n * sizeof *x), best = 0;
+static double fma_rate(bool f64) {
   volatile double sink;
-  bench_check(x, "no memory for the bandwidth probe");
-  memset(x, 1, n * sizeof *x);
-  for (int i = 0; i < 5; i++) {
-    double start = bench_now(), lane[8] = {0};
-    for (size_t k = 0; k < n; k += 8)
-      for (size_t j = 0; j < 8; j++) lane[j] += x[k + j];
-    double total = 0;
-    for (int j = 0; j < 8; j++) total += lane[j];
-    sink = total;
-    double rate = (double)(n * sizeof *x) / (bench_now() - start);
-    if (rate > best) best = rate;
+  double start = bench_clock();
+  sink = f64 ? fma_f64(ROUNDS, 0.999) : (double)fma_f32(ROUNDS, 0.999f);
+  (void)sink;
+  double lanes = BYTES / (f64 ? sizeof(double) : sizeof(float));
+  return 2.0 * lanes * CHAINS * ROUNDS / (bench_clock() - start);
+}
+
+/* ---- streams ---- */
+
+CLONES static float read_all(const float *x, size_t n) {
+  float lane[64] = {0}, total = 0;
+  for (size_t i = 0; i + 64 <= n; i += 64)
+    for (size_t j = 0; j < 64; j++) lane[j] += x[i + j];
+  for (size_t j = 0; j < 64; j++) total += lane[j];
+  return total;
+}
+
+CLONES static void triad(float *restrict y, const float *restrict a,
+                         const float *restrict b, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = a[i] + 0.37f * b[i];
+}
+
+/* Bytes per second over a set of so many bytes, gone over until enough were
+ * moved to take a time of. */
+static double stream_rate(bool read, double bytes) {
+  static float *memory;
+  static size_t room;
+  size_t n = (size_t)bytes / sizeof *memory / 3 / 64 * 64 + 64;
+  if (3 * n > room) {
+    free(memory);
+    room = 3 * n;
+    memory = aligned_alloc(64, room * sizeof *memory);
+    bench_check(memory, "no memory for the bandwidth probe");
+    memset(memory, 0, room * sizeof *memory);
+  }
+  long times = (long)(1e6 / bytes) + 1;
+  volatile float sink = 0;
+  double start = bench_clock();
+  for (long i = 0; i < times; i++) {
+    if (read)
+      sink = read_all(memory, 3 * n);
+    else
+      triad(memory, memory + n, memory + 2 * n, n);
   }
   (void)sink;
-  free(x);
-  return best;
+  return 3.0 * (double)n * sizeof *memory * (double)times /
+         (bench_clock() - start);
+}
+
+double probe_once(bench_bound bound, double bytes) {
+  switch (bound) {
+    case BOUND_F32: return fma_rate(false);
+    case BOUND_F64: return fma_rate(true);
+    case BOUND_READ: return stream_rate(true, bytes);
+    case BOUND_TRIAD: return stream_rate(false, bytes);
+    case BOUND_NONE: break;
+  }
+  return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "groups.h"
 
 enum { T = 64, B = 32, H = 128, V = 65, N_PARAMS = 6 };
 
@@ -89,38 +90,34 @@ static void product(void *state) {
 }
 
 static double timed(void (*run)(void *), job *j) {
-  double start = bench_now();
+  double start = bench_clock();
   run(j);
-  return bench_now() - start;
-}
-
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
+  return bench_clock() - start;
 }
 
 /* In turns, so that a busy machine hits both alike. */
-static void note_ratio(job *j) {
+static double ratio(job *j) {
   enum { TURNS = 41 };
-  double ratio[TURNS];
+  double r[TURNS];
   for (int i = 0; i < TURNS; i++) {
     double g = timed(gradient, j);
-    ratio[i] = timed(product, j) / g;
+    r[i] = timed(product, j) / g;
   }
-  qsort(ratio, TURNS, sizeof *ratio, by_size);
-  bench_note("a Hessian-vector product costs %.2f gradients (median of %d "
-             "turns, %.2f .. %.2f in the middle half)",
-             ratio[TURNS / 2], TURNS, ratio[TURNS / 4], ratio[TURNS * 3 / 4]);
+  return sample_of(r, TURNS).median;
 }
 
 void rows_hvp(void) {
-  const char *first = "rnn gradient H128 B32 T64";
-  const char *second = "rnn hvp H128 B32 T64";
-  if (!bench_wanted(first) && !bench_wanted(second)) return;
+  const char *names[] = {"gradient rnn H128 B32 T64", "hvp rnn H128 B32 T64",
+                         "hvp over gradient, in turns"};
+  bool wanted[3], any = false;
+  for (int i = 0; i < 3; i++) any |= wanted[i] = bench_wanted(names[i]);
+  if (!any) return;
   job j = {0};
   begin(&j);
-  bench_measure(&(bench_case){first, "ms", 1e3, 0, gradient, &j, 60});
-  bench_measure(&(bench_case){second, "ms", 1e3, 0, product, &j, 60});
-  note_ratio(&j);
+  for (int i = 0; i < 2; i++)
+    if (wanted[i])
+      bench_measure(&(bench_case){.row = names[i], .unit = "ms", .scale = 1e3,
+                                  .run = i ? product : gradient, .state = &j});
+  if (wanted[2]) bench_value(names[2], ratio(&j), "x");
   end(&j);
 }

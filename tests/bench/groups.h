@@ -1,0 +1,13 @@
+/* groups.h - the groups of rows, in the order of the table. */
+#define BENCH_GROUPS(X) \
+  X(train)              \
+  X(scalar)             \
+  X(elementwise)        \
+  X(stream)             \
+  X(startup)            \
+  X(long)               \
+  X(hvp)
+
+#define BENCH_DECLARE(group) void rows_##group(void);
+BENCH_GROUPS(BENCH_DECLARE)
+#undef BENCH_DECLARE

@@ -1,0 +1,76 @@
+/* rows_stream.c - inference as symbols come in: one example, step by step,
+ * with a softmax head; the tape does not grow. */
+#include <chronograd/nn.h>
+
+#include <stdio.h>
+
+#include "bench.h"
+#include "groups.h"
+
+enum { V = 65, STEPS = 16 };
+
+typedef struct job {
+  cg_params *params;
+  cg_rnn *rnn;
+  cg_linear_layer *fc;
+  cg_tape *tape;
+  cg_mark start;
+  cg_rnn_state state;
+  float x[V]; /* one-hot, densely */
+  double sum; /* of what the softmax says, so that it is looked at */
+} job;
+
+static void step(job *j) {
+  cg_tape *t = j->tape;
+  cg_tensor *x = cg_borrow(t, CG_F32, CG_DIMS(1, V), j->x);
+  j->state = cg_rnn_step_from(t, j->rnn, x, j->state);
+  cg_tensor *h = cg_select(t, j->state.h, 0, -1);
+  cg_tensor *p = cg_softmax(t, cg_linear_layer_forward(t, j->fc, h), -1);
+  const float *probability = cg_tensor_data(p);
+  bench_check(probability, cg_tape_error(t)->message);
+  j->sum += (double)probability[0];
+  bench_check(!cg_rnn_state_keep(t, j->start, &j->state), "the state is lost");
+}
+
+static void run(void *state) {
+  for (int i = 0; i < STEPS; i++) step(state);
+}
+
+static void begin(job *j, cg_cell_kind cell, int64_t H) {
+  cg_rng rng = cg_rng_seed(7);
+  cg_error err = {0};
+  cg_rnn_config rnn = {.cell = cell, .input_size = V, .hidden_size = H};
+  cg_linear_config fc = {.in_features = H, .out_features = V};
+  j->params = cg_params_new(NULL, CG_F32, &err);
+  j->rnn = j->params ? cg_rnn_new(j->params, "rnn", &rnn, &rng, &err) : NULL;
+  j->fc = j->rnn ? cg_linear_layer_new(j->params, "fc", &fc, &rng, &err) : NULL;
+  j->tape = cg_tape_new(NULL);
+  bench_check(j->fc && j->tape, err.message);
+  j->x[17] = 1;
+  cg_tape_set_recording(j->tape, false);
+  j->start = cg_tape_mark(j->tape);
+}
+
+static void row(cg_cell_kind cell, const char *cell_name, int64_t H) {
+  char name[64], torch[64];
+  snprintf(name, sizeof name, "stream %s H%d", cell_name, (int)H);
+  if (!bench_wanted(name)) return;
+  snprintf(torch, sizeof torch, "stream %s %d %d", cell_name, (int)H, V);
+  job j = {0};
+  begin(&j, cell, H);
+  run(&j);
+  size_t held = cg_tape_get_stats(j.tape).bytes_held;
+  bench_measure(&(bench_case){.row = name, .unit = "us/step",
+                              .scale = 1e6, .run = run, .state = &j,
+                              .per_run = STEPS, .torch = torch});
+  bench_check(cg_tape_get_stats(j.tape).bytes_held == held, "the tape grew");
+  cg_tape_free(j.tape);
+  cg_params_free(j.params);
+}
+
+void rows_stream(void) {
+  row(CG_CELL_RNN, "rnn", 128);
+  row(CG_CELL_RNN, "rnn", 512);
+  row(CG_CELL_LSTM, "lstm", 128);
+  row(CG_CELL_LSTM, "lstm", 512);
+}

@@ -1,0 +1,31 @@
+/* train_job.h - a recurrent net with a linear layer on top, data, an optimizer,
+ * and one step of training them, for rows that differ in shape. */
+#ifndef CHRONOGRAD_BENCH_TRAIN_JOB_H
+#define CHRONOGRAD_BENCH_TRAIN_JOB_H
+
+#include <chronograd/nn.h>
+
+enum { TRAIN_SYMBOLS = 65 };
+
+typedef struct train_shape {
+  cg_cell_kind cell;
+  int layers;
+  int64_t T, B, H;
+  cg_dtype dtype; /* unset: float32 */
+} train_shape;
+
+/* Multiplications and additions in the matrix products of one step, counted
+ * exactly: forward, gradient of the weights, and gradient of the operand, but
+ * not of the data or of the zero state before the first step. */
+double train_flops(const train_shape *shape);
+
+typedef struct train_job train_job;
+
+train_job *train_job_new(const train_shape *shape);
+void train_job_free(train_job *j);
+/* Forward, cross-entropy, full BPTT, SGD. Stops the program on an error. */
+void train_job_step(train_job *j);
+/* Calls of the system's allocator by the tape so far. */
+size_t train_job_allocs(const train_job *j);
+
+#endif
