@@ -8,18 +8,17 @@
  *
  * u is PyTorch's gate z; here z names pre-activations.
  */
-#include "cell.h"
+#include "cells.h"
 
 /* b_hh stays out: that of n belongs inside the product with r_t. */
-static cg_tensor *project(cg_tape *tape, const cg_cell_params *p,
-                          cg_tensor *x) {
-  return cg_linear(tape, x, p->W_ih, p->b_ih);
+static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
+  return cg_linear(tape, x, a->w[CG_W_IH], a->w[CG_B_IH]);
 }
 
-static cg_tensor *step(cg_tape *tape, const cg_cell_params *p, cg_tensor *xp_t,
+static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
                        cg_tensor **state) {
   cg_tensor *h = state[0];
-  cg_tensor *hp_t = cg_linear(tape, h, p->W_hh, p->b_hh);
+  cg_tensor *hp_t = cg_linear(tape, h, a->w[CG_W_HH], a->w[CG_B_HH]);
   if (!hp_t) return NULL;
   int64_t H = cg_tensor_dim(hp_t, 1) / 3;
   cg_tensor *z_ru = cg_add(tape, cg_narrow(tape, xp_t, 1, 0, 2 * H),
@@ -36,5 +35,9 @@ static cg_tensor *step(cg_tape *tape, const cg_cell_params *p, cg_tensor *xp_t,
   return NULL;
 }
 
-const cg_cell cg_cell_gru = {
-    .gates = 3, .states = 1, .project = project, .step = step};
+const cg_cell cg_cell_gru = {.name = "GRU",
+                             .gates = 3,
+                             .n_states = 1,
+                             .params = {CG_CELL_WEIGHTS},
+                             .project = project,
+                             .step = step};

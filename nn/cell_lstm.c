@@ -6,17 +6,11 @@
  *   o_t = sigmoid(z_o)
  *   c_t = f_t c_{t-1} + i_t g_t               h_t = o_t tanh(c_t)
  */
-#include "cell.h"
+#include "cells.h"
 
-static cg_tensor *project(cg_tape *tape, const cg_cell_params *p,
-                          cg_tensor *x) {
-  cg_tensor *b = p->b_ih ? cg_add(tape, p->b_ih, p->b_hh) : NULL;
-  return cg_linear(tape, x, p->W_ih, b);
-}
-
-static cg_tensor *step(cg_tape *tape, const cg_cell_params *p, cg_tensor *xp_t,
+static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
                        cg_tensor **state) {
-  cg_tensor *z_t = cg_addmm(tape, xp_t, state[0], p->W_hh, false, true);
+  cg_tensor *z_t = cg_addmm(tape, xp_t, state[0], a->w[CG_W_HH], false, true);
   if (!z_t) return NULL;
   int64_t H = cg_tensor_dim(z_t, 1) / 4;
   cg_tensor *i_f = cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 0, 2 * H));
@@ -29,5 +23,10 @@ static cg_tensor *step(cg_tape *tape, const cg_cell_params *p, cg_tensor *xp_t,
   return z_t;
 }
 
-const cg_cell cg_cell_lstm = {
-    .gates = 4, .states = 2, .whole_z = true, .project = project, .step = step};
+const cg_cell cg_cell_lstm = {.name = "LSTM",
+                              .gates = 4,
+                              .n_states = 2,
+                              .params = {CG_CELL_WEIGHTS},
+                              .project = cg_cell_project_both,
+                              .step = step,
+                              .whole_z = true};

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 /* ---- what all have in common ---- */
 
@@ -174,4 +175,62 @@ cg_status cg_init_orthogonal(cg_tensor *leaf, cg_rng *rng, double gain,
             gain * (by_rows ? q[r * m + c] : q[c * m + r]));
   cg_leaf_free(scratch);
   return CG_OK;
+}
+
+/* ---- by a rule ---- */
+
+static cg_status apply(cg_tensor *leaf, const cg_init_rule *rule, cg_rng *rng,
+                       const cg_allocator *allocator, cg_error *err) {
+  double gain = rule->a == 0 ? 1.0 : rule->a;
+  switch (rule->kind) {
+    case CG_INIT_CONSTANT: return cg_init_constant(leaf, rule->a, err);
+    case CG_INIT_UNIFORM:
+      return cg_init_uniform(leaf, rng, rule->a, rule->b, err);
+    case CG_INIT_NORMAL:
+      return cg_init_normal(leaf, rng, rule->a, rule->b, err);
+    case CG_INIT_FAN:
+      return cg_init_fan(leaf, rng,
+                         rule->a >= 1 && rule->a < 1e18 ? (int64_t)rule->a : 0,
+                         err);
+    case CG_INIT_XAVIER_UNIFORM:
+      return cg_init_xavier_uniform(leaf, rng, gain, err);
+    case CG_INIT_XAVIER_NORMAL:
+      return cg_init_xavier_normal(leaf, rng, gain, err);
+    case CG_INIT_ORTHOGONAL:
+      return cg_init_orthogonal(leaf, rng, gain, allocator, err);
+    case CG_INIT_COUNT: break;
+  }
+  return cg_error_set(err, CG_ERR_ARG, "init_rows", "%d is no kind of rule",
+                      (int)rule->kind);
+}
+
+cg_status cg_init_rows(cg_tensor *leaf, int64_t first, int64_t count,
+                       const cg_init_rule *rule, cg_rng *rng,
+                       const cg_allocator *allocator, cg_error *err) {
+  const char *fn = "init_rows";
+  char text[96];
+  if (!rule) return cg_error_set(err, CG_ERR_ARG, fn, "there is no rule");
+  cg_status status = check_leaf(leaf, fn, err);
+  if (status) return status;
+  int rank = cg_tensor_rank(leaf);
+  int64_t rows = cg_tensor_dim(leaf, 0), shape[CG_MAX_RANK];
+  if (rank == 0 || first < 0 || count < 0 || first > rows - count)
+    return cg_error_set(err, CG_ERR_SHAPE, fn,
+                        "%s has no %" PRId64 " rows from %" PRId64,
+                        cg_tensor_shape_text(leaf, text, sizeof text), count,
+                        first);
+  memcpy(shape, cg_tensor_shape(leaf), (size_t)rank * sizeof *shape);
+  shape[0] = count;
+  cg_dtype dtype = cg_tensor_dtype(leaf);
+  cg_tensor *part = cg_leaf_new(allocator, dtype, rank, shape, err);
+  if (!part) return CG_ERR_NOMEM;
+  status = apply(part, rule, rng, allocator, err);
+  if (!status && cg_tensor_numel(part) > 0) {
+    size_t bytes = (size_t)cg_tensor_numel(part) * cg_dtype_size(dtype);
+    size_t row = bytes / (size_t)count;
+    memcpy((char *)cg_leaf_data(leaf) + (size_t)first * row,
+           cg_tensor_data(part), bytes);
+  }
+  cg_leaf_free(part);
+  return status;
 }

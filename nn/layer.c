@@ -24,6 +24,12 @@ cg_layer_builder cg_layer_begin(cg_params *params, const char *layer,
   return b;
 }
 
+void cg_layer_fail(cg_layer_builder *b, cg_status status, const char *what) {
+  if (b->failed) return;
+  cg_error_set(b->err, status, "layer", "layer %s: %s", b->layer, what);
+  fail(b);
+}
+
 void cg_layer_want(cg_layer_builder *b, const char *what, int64_t size) {
   if (b->failed || size >= 1) return;
   cg_error_set(b->err, CG_ERR_ARG, "layer",

@@ -21,6 +21,8 @@ typedef struct cg_layer_builder {
 cg_layer_builder cg_layer_begin(cg_params *params, const char *layer,
                                 const void *config, cg_rng *rng,
                                 cg_error *err);
+/* Fails with "layer <name>: <what>". */
+void cg_layer_fail(cg_layer_builder *b, cg_status status, const char *what);
 /* Fails unless size >= 1. */
 void cg_layer_want(cg_layer_builder *b, const char *what, int64_t size);
 /* Zeroed memory for the layer itself. */

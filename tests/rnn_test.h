@@ -19,6 +19,22 @@ static inline cg_rnn *new_rnn(cg_params *params, cg_rnn_config config,
 #define RNN(...) \
   ((cg_rnn_config){.input_size = I, .hidden_size = H, __VA_ARGS__})
 
+/* First and second order, against finite differences. */
+static inline void check_gradients(cg_function f, cg_tensor *const *in,
+                                   int n_in, void *context) {
+  cg_tape *tape = cg_tape_new(NULL);
+  cg_gradcheck_report report = {0};
+  ck_assert_msg(!cg_gradcheck(tape, f, in, n_in, context, NULL, &report), "%s",
+                cg_tape_error(tape)->message);
+  ck_assert_msg(report.passed, "input %d: error %g", report.input,
+                report.worst);
+  ck_assert_int_eq(cg_gradgradcheck(tape, f, in, n_in, context, NULL, &report),
+                   CG_OK);
+  ck_assert_msg(report.passed, "second order, input %d: error %g",
+                report.input, report.worst);
+  cg_tape_free(tape);
+}
+
 typedef struct net {
   cg_params *params;
   cg_rnn *rnn;

@@ -204,17 +204,7 @@ START_TEST(gradients_are_those_of_finite_differences) {
     fill_some(in[n], 100 + (uint64_t)n);
   }
   ck_assert_int_eq(n, 1 + 2 * ((_i & 2 ? 2 : 4) + states));
-  cg_tape *tape = cg_tape_new(NULL);
-  cg_gradcheck_report report;
-  ck_assert_int_eq(cg_gradcheck(tape, all_results, in, n, rnn, NULL, &report),
-                   CG_OK);
-  ck_assert_msg(report.passed, "input %d: error %g", report.input,
-                report.worst);
-  ck_assert_int_eq(cg_gradgradcheck(tape, all_results, in, n, rnn, NULL,
-                                    &report), CG_OK);
-  ck_assert_msg(report.passed, "second order, input %d: error %g",
-                report.input, report.worst);
-  cg_tape_free(tape);
+  check_gradients(all_results, in, n, rnn);
   cg_leaf_free(in[0]);
   cg_params_free(params);
 }

@@ -61,7 +61,7 @@ START_TEST(bad_inputs_and_states) {
   refused(tape, NULL, x, none, CG_ERR_ARG, "no net");
   refused(tape, lstm, x, (cg_rnn_state){.h = s}, CG_ERR_ARG, "no c");
   refused(tape, lstm, x, (cg_rnn_state){.c = s}, CG_ERR_ARG, "no h");
-  refused(tape, gru, x, (cg_rnn_state){.c = s}, CG_ERR_ARG, "only an LSTM");
+  refused(tape, gru, x, (cg_rnn_state){.c = s}, CG_ERR_ARG, "has only h");
   refused(tape, gru, x, (cg_rnn_state){.h = many}, CG_ERR_SHAPE, "[1, 4, 6]");
   refused(tape, lstm, x, (cg_rnn_state){s, many}, CG_ERR_SHAPE, "[1, 4, 6]");
   refused(tape, lstm, x, (cg_rnn_state){flat, s}, CG_ERR_SHAPE, "[3, 6]");
@@ -88,7 +88,7 @@ START_TEST(traces_of_what_is_not_there) {
   ck_assert_ptr_null(cg_rnn_forward_trace(tape, gru, x, NULL, &z).h);
   failed(tape, CG_ERR_ARG, "rnn", "pre-activations of a GRU");
   ck_assert_ptr_null(cg_rnn_forward_trace(tape, gru, x, NULL, &c).h);
-  failed(tape, CG_ERR_ARG, "rnn", "only an LSTM");
+  failed(tape, CG_ERR_ARG, "rnn", "has only h");
   cg_tensor *all = cg_rnn_forward_trace(tape, gru, x, NULL, &h).h;
   near_tensor("h", place[3], cg_select(tape, all, 0, 3), 0.0);
   cg_tape_free(tape);

@@ -26,6 +26,9 @@ CG_API bool cg_activation_parse(const char *name, cg_activation *phi);
  * (ARG). */
 CG_API cg_tensor *cg_activate(cg_tape *tape, cg_activation phi, cg_tensor *z);
 
+/* A function of one tensor by element, such as cg_softplus or cg_gelu. */
+typedef cg_tensor *(*cg_unary)(cg_tape *tape, cg_tensor *x);
+
 #ifdef __cplusplus
 }
 #endif

@@ -46,6 +46,31 @@ CG_API cg_status cg_init_orthogonal(cg_tensor *leaf, cg_rng *rng, double gain,
                                     const cg_allocator *allocator,
                                     cg_error *err);
 
+/* One of the above, chosen by a value. */
+typedef enum cg_init_kind {
+  CG_INIT_CONSTANT,       /* a */
+  CG_INIT_UNIFORM,        /* in [a, b) */
+  CG_INIT_NORMAL,         /* mean a, standard deviation b */
+  CG_INIT_FAN,            /* n = a */
+  CG_INIT_XAVIER_UNIFORM, /* gain a; 0, or unset: 1 */
+  CG_INIT_XAVIER_NORMAL,  /* the same */
+  CG_INIT_ORTHOGONAL,     /* the same */
+  CG_INIT_COUNT
+} cg_init_kind;
+
+typedef struct cg_init_rule {
+  cg_init_kind kind;
+  double a, b;
+} cg_init_rule;
+
+/* The rule for rows first .. first+count-1 of a leaf (its first axis), as if
+ * they were a leaf of their own: for one gate of a recurrent weight. A constant
+ * takes no `rng`. Rows that are not there are an error (SHAPE). Works in memory
+ * from `allocator` (NULL: the C library's heap). */
+CG_API cg_status cg_init_rows(cg_tensor *leaf, int64_t first, int64_t count,
+                              const cg_init_rule *rule, cg_rng *rng,
+                              const cg_allocator *allocator, cg_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -49,8 +49,9 @@
  *       cg_params_free(model);
  *     }
  *
- * Reading order: param, init, linear, embedding, rnn, loss, clip, optim,
- * data_parallel, model_io with safetensors; and bptt, the same gradients by hand.
+ * Reading order: param, init, linear, embedding, cell, rnn, loss, clip, optim,
+ * data_parallel, model_io with safetensors; and bptt, the same gradients by
+ * hand.
  */
 #ifndef CHRONOGRAD_NN_H
 #define CHRONOGRAD_NN_H
@@ -62,6 +63,7 @@
 #include <chronograd/linear.h>
 #include <chronograd/embedding.h>
 #include <chronograd/activation.h>
+#include <chronograd/cell.h>
 #include <chronograd/rnn.h>
 #include <chronograd/reduction.h>
 #include <chronograd/loss.h>

@@ -1,5 +1,6 @@
-/* rnn.h - recurrent nets: layers of one of three cells, recorded on the tape
- * step by step. In PyTorch's formulas, with s = sigmoid and * by element:
+/* rnn.h - recurrent nets: layers of one of three cells, or of a cell of your
+ * own (cell.h), recorded on the tape step by step. In PyTorch's formulas, with
+ * s = sigmoid and * by element:
  *
  * CG_CELL_RNN (Elman)
  *   z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh      h_t = phi(z_t)
@@ -26,7 +27,8 @@
 #ifndef CHRONOGRAD_RNN_H
 #define CHRONOGRAD_RNN_H
 
-#include <chronograd/activation.h>
+#include <chronograd/cell.h>
+#include <chronograd/init.h>
 #include <chronograd/param.h>
 
 #ifdef __cplusplus
@@ -42,10 +44,15 @@ typedef enum cg_cell_kind {
 
 typedef struct cg_rnn_config {
   cg_cell_kind cell;          /* unset: RNN */
+  const cg_cell *custom;      /* a cell of your own, which the net keeps a
+                                 pointer to; unset: `cell` */
+  const void *custom_context; /* handed to its functions; unset: NULL */
   int64_t input_size;         /* I, needed */
   int64_t hidden_size;        /* H, needed */
   int num_layers;             /* L; unset: 1 */
   cg_activation nonlinearity; /* of the RNN; unset, and of the others: tanh */
+  cg_unary activation;        /* of the RNN, any other than those, such as
+                                 cg_gelu; unset: `nonlinearity` */
   bool no_bias;               /* unset: there are biases */
   bool learned_h0;  /* the first state is parameters (they begin at zero);
                        unset: zeros */
@@ -65,6 +72,14 @@ CG_API cg_rnn *cg_rnn_new(cg_params *params, const char *name,
                           cg_error *err);
 /* The configuration, unset fields filled in; all zero for NULL. */
 CG_API cg_rnn_config cg_rnn_get_config(const cg_rnn *rnn);
+
+/* First values of one gate: applies `rule` to rows gate*H .. of `param`, such
+ * as "weight_hh" or "bias_ih", in all layers and directions. Gates count from 0
+ * in the order above. ARG if the net has no such parameter or gate, else as
+ * cg_init_rows. */
+CG_API cg_status cg_rnn_init_gate(cg_rnn *rnn, const char *param, int gate,
+                                  const cg_init_rule *rule, cg_rng *rng,
+                                  cg_error *err);
 
 /* ---- states ---- */
 

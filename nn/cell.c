@@ -1,0 +1,13 @@
+/* cell.c - what cells have in common. */
+#include "cells.h"
+
+cg_tensor *cg_cell_activate(cg_tape *tape, const cg_cell_args *a,
+                            cg_tensor *z) {
+  return a->activation ? a->activation(tape, z) : cg_activate(tape, a->phi, z);
+}
+
+cg_tensor *cg_cell_project_both(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
+  cg_tensor *b_ih = a->w[CG_B_IH];
+  cg_tensor *b = b_ih ? cg_add(tape, b_ih, a->w[CG_B_HH]) : NULL;
+  return cg_linear(tape, x, a->w[CG_W_IH], b);
+}

@@ -1,0 +1,140 @@
+/* rnn_forward.c - a recurrent net's layers unrolled one after another, over a
+ * sequence or one step. */
+#include <limits.h>
+
+#include "rnn_impl.h"
+
+/* ---- checks ---- */
+
+/* x must be there, of the rank given, with I at its end. */
+static bool check_input(cg_tape *tape, const cg_rnn *rnn, const cg_tensor *x,
+                        int rank) {
+  if (cg_tape_status(tape)) return false;
+  if (!rnn || !x) {
+    cg_tape_fail(tape, CG_ERR_ARG, "rnn", "there is no %s",
+                 rnn ? "input" : "net");
+    return false;
+  }
+  int64_t I = rnn->config.input_size;
+  if (cg_tensor_rank(x) == rank && cg_tensor_dim(x, -1) == I) return true;
+  char have[96];
+  cg_tape_fail(tape, CG_ERR_SHAPE, "rnn",
+               "the input of %s is %s, but rank %d with %" PRId64
+               " as its last size is needed",
+               rnn->name, cg_tensor_shape_text(x, have, sizeof have), rank, I);
+  return false;
+}
+
+static bool check_steps(cg_tape *tape, const cg_rnn *rnn, int64_t T) {
+  if (T >= 1 && T <= INT_MAX) return true;
+  cg_tape_fail(tape, CG_ERR_SHAPE, "rnn",
+               "the input of %s has %" PRId64 " steps; 1 to %d are possible",
+               rnn->name, T, INT_MAX);
+  return false;
+}
+
+static bool check_trace(cg_tape *tape, const cg_rnn *rnn,
+                        const cg_rnn_trace *trace) {
+  if (!trace) return true;
+  bool no_z = trace->z && !rnn->cell->whole_z;
+  if (!no_z && !(trace->c && rnn->cell->n_states < 2)) return true;
+  cg_tape_fail(tape, CG_ERR_ARG, "rnn",
+               no_z ? "the pre-activations of a %s cannot be traced"
+                    : "c is to be traced, but a %s has only h",
+               rnn->cell->name);
+  return false;
+}
+
+/* ---- a sequence ---- */
+
+/* The places of a part. */
+static cg_rnn_trace trace_of(const cg_rnn_trace *all, int part, int64_t T) {
+  if (!all) return (cg_rnn_trace){0};
+  return (cg_rnn_trace){.z = all->z ? all->z + part * T : NULL,
+                        .h = all->h ? all->h + part * T : NULL,
+                        .c = all->c ? all->c + part * T : NULL};
+}
+
+/* All layers over x [T, B, I], in the net's scope. */
+static cg_rnn_result run_layers(cg_tape *tape, const cg_rnn *rnn, cg_tensor *x,
+                                cg_rnn_state given,
+                                const cg_rnn_trace *trace) {
+  int n = cg_rnn_parts(rnn);
+  int64_t T = cg_tensor_dim(x, 0), B = cg_tensor_dim(x, 1);
+  cg_tensor **h = cg_tape_alloc(tape, (size_t)n * sizeof *h);
+  cg_tensor **c = cg_tape_alloc(tape, (size_t)n * sizeof *c);
+  for (int k = 0; k < n && !cg_tape_status(tape); k++) {
+    cg_tensor *state[CG_CELL_MAX_STATES];
+    cg_scope_push(tape, rnn->layers[k].scope);
+    cg_rnn_part_state(tape, rnn, k, given, B, state);
+    x = cg_rnn_unroll(tape, rnn, k, x, state, trace_of(trace, k, T));
+    cg_scope_pop(tape);
+    h[k] = state[0];
+    c[k] = state[1];
+  }
+  cg_rnn_state last = cg_rnn_join_states(tape, rnn, h, c);
+  if (cg_tape_status(tape)) return (cg_rnn_result){0};
+  return (cg_rnn_result){.h = x, .h_last = last.h, .c_last = last.c};
+}
+
+cg_rnn_result cg_rnn_forward_from(cg_tape *tape, const cg_rnn *rnn,
+                                  cg_tensor *x, cg_rnn_state state,
+                                  const cg_rnn_trace *trace) {
+  const cg_rnn_result nothing = {0};
+  if (!check_input(tape, rnn, x, 3)) return nothing;
+  bool batch_first = rnn->config.batch_first;
+  if (!check_steps(tape, rnn, cg_tensor_dim(x, batch_first)) ||
+      !cg_rnn_state_fits(tape, rnn, state, cg_tensor_dim(x, !batch_first)) ||
+      !check_trace(tape, rnn, trace))
+    return nothing;
+  cg_scope_push(tape, rnn->name);
+  if (batch_first) x = cg_transpose(tape, x, 0, 1);
+  cg_rnn_result r = run_layers(tape, rnn, x, state, trace);
+  if (batch_first) r.h = cg_transpose(tape, r.h, 0, 1);
+  cg_scope_pop(tape);
+  return cg_tape_status(tape) ? nothing : r;
+}
+
+cg_rnn_result cg_rnn_forward_trace(cg_tape *tape, const cg_rnn *rnn,
+                                   cg_tensor *x, cg_tensor *h0,
+                                   const cg_rnn_trace *trace) {
+  return cg_rnn_forward_from(tape, rnn, x, (cg_rnn_state){.h = h0}, trace);
+}
+
+cg_rnn_result cg_rnn_forward(cg_tape *tape, const cg_rnn *rnn, cg_tensor *x,
+                             cg_tensor *h0) {
+  return cg_rnn_forward_trace(tape, rnn, x, h0, NULL);
+}
+
+/* ---- one step ---- */
+
+cg_rnn_state cg_rnn_step_from(cg_tape *tape, const cg_rnn *rnn, cg_tensor *x,
+                              cg_rnn_state given) {
+  if (!check_input(tape, rnn, x, 2) ||
+      !cg_rnn_state_fits(tape, rnn, given, cg_tensor_dim(x, 0)))
+    return (cg_rnn_state){0};
+  int n = cg_rnn_parts(rnn);
+  int64_t B = cg_tensor_dim(x, 0);
+  cg_scope_push(tape, rnn->name);
+  cg_tensor **h = cg_tape_alloc(tape, (size_t)n * sizeof *h);
+  cg_tensor **c = cg_tape_alloc(tape, (size_t)n * sizeof *c);
+  for (int k = 0; k < n && !cg_tape_status(tape); k++) {
+    cg_tensor *state[CG_CELL_MAX_STATES];
+    cg_rnn_part_state(tape, rnn, k, given, B, state);
+    cg_rnn_one_step(tape, rnn, k, x, state);
+    x = h[k] = state[0];
+    c[k] = state[1];
+  }
+  cg_rnn_state next = cg_rnn_join_states(tape, rnn, h, c);
+  cg_scope_pop(tape);
+  return next;
+}
+
+cg_tensor *cg_rnn_step(cg_tape *tape, const cg_rnn *rnn, cg_tensor *x,
+                       cg_tensor *h) {
+  if (rnn && rnn->cell->n_states > 1)
+    return cg_tape_fail(tape, CG_ERR_ARG, "rnn",
+                        "the state of an %s has two parts: use "
+                        "cg_rnn_step_from", rnn->cell->name);
+  return cg_rnn_step_from(tape, rnn, x, (cg_rnn_state){.h = h}).h;
+}
