@@ -5,6 +5,14 @@
 
 #include "gradient_look.h"
 
+/* A power of two near `max` > 0, by which divisions do not round, and squares
+ * neither overflow nor vanish. */
+static double scale_of(double max) {
+  int exponent;
+  frexp(max, &exponent);
+  return ldexp(1.0, exponent - 1);
+}
+
 /* The sum of (g / scale)^2 over one gradient. */
 static double squares(const cg_tensor *gradient, double scale) {
   double sum = 0.0;
@@ -25,10 +33,7 @@ static cg_status norm_of(const cg_params *params, const char *fn, double *norm,
   cg_status status = cg_gradient_look(params, fn, &max, err);
   *norm = max;
   if (status || max == 0.0) return status;
-  /* A power of two, so that the divisions do not round. */
-  int exponent;
-  frexp(max, &exponent);
-  double scale = ldexp(1.0, exponent - 1);
+  double scale = scale_of(max);
   for (int i = 0; i < cg_params_count(params); i++)
     sum += squares(cg_tensor_grad(cg_params_at(params, i)), scale);
   *norm = scale * sqrt(sum);
@@ -96,4 +101,39 @@ cg_status cg_clip_grad_value(cg_params *params, double limit, cg_error *err) {
     if (cg_tensor_grad(leaf)) cut(cg_leaf_grad(leaf), limit);
   }
   return CG_OK;
+}
+
+/* ---- of a state ---- */
+
+static cg_tensor *clip_state(cg_tape *tape, cg_tensor *x, cg_tensor *g,
+                             void *context) {
+  (void)x;
+  cg_state_clip *clip = context;
+  cg_tensor *dense = cg_contiguous(tape, g);
+  if (!dense) return NULL;
+  double max = cg_largest_element(dense);
+  clip->walks++;
+  clip->norm = max;
+  if (!isfinite(max))
+    return cg_tape_fail(tape, CG_ERR_NONFINITE, "clip_state_grad",
+                        "the gradient of the state has an element that is %s",
+                        isnan(max) ? "NaN" : "infinite");
+  if (max > 0.0) {
+    double scale = scale_of(max);
+    clip->norm = scale * sqrt(squares(dense, scale));
+  }
+  if (clip->norm <= clip->max_norm) return NULL;
+  clip->clipped++;
+  return cg_mul_scalar(tape, g, clip->max_norm / clip->norm);
+}
+
+cg_status cg_clip_state_grad(cg_tape *tape, cg_tensor *x, cg_state_clip *clip) {
+  const char *fn = "clip_state_grad";
+  if (!clip || !(clip->max_norm > 0.0)) {
+    cg_tape_fail(tape, CG_ERR_ARG, fn, "max_norm is %g but must be positive",
+                 clip ? clip->max_norm : NAN);
+    return CG_ERR_ARG;
+  }
+  clip->norm = NAN;
+  return cg_hook(tape, x, clip_state, clip);
 }

@@ -67,6 +67,7 @@
 #include <chronograd/loss.h>
 #include <chronograd/clip.h>
 #include <chronograd/optim.h>
+#include <chronograd/schedule.h>
 #include <chronograd/safetensors.h>
 #include <chronograd/model_io.h>
 #include <chronograd/bptt.h>
