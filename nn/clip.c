@@ -2,82 +2,40 @@
 #include <chronograd/clip.h>
 
 #include <math.h>
-#include <string.h>
 
-#include "text.h"
+#include "gradient_look.h"
 
-/* The elements of one gradient: contiguous, like those of every leaf. */
-typedef struct span {
-  bool f32;
-  const void *data;
-  int64_t n;
-} span;
-
-static span gradient_of(const cg_params *params, int i) {
-  const cg_tensor *g = cg_tensor_grad(cg_params_at(params, i));
-  return (span){cg_tensor_dtype(g) == CG_F32, cg_tensor_data(g),
-                cg_tensor_numel(g)};
+/* A power of two near `max` > 0, by which divisions do not round, and squares
+ * neither overflow nor vanish. */
+static double scale_of(double max) {
+  int exponent;
+  frexp(max, &exponent);
+  return ldexp(1.0, exponent - 1);
 }
 
-/* The largest magnitude; NaN if there is one. */
-static double largest(span s) {
-  double max = 0.0;
-  const float *f = s.data;
-  const double *d = s.data;
-  for (int64_t i = 0; i < s.n; i++) {
-    double g = fabs(s.f32 ? (double)f[i] : d[i]);
-    if (!(g <= max)) max = g;
-    if (isnan(max)) break;
-  }
-  return max;
-}
-
-/* The sum of (g / scale)^2. */
-static double squares(span s, double scale) {
+/* The sum of (g / scale)^2 over one gradient. */
+static double squares(const cg_tensor *gradient, double scale) {
   double sum = 0.0;
-  const float *f = s.data;
-  const double *d = s.data;
-  for (int64_t i = 0; i < s.n; i++) {
-    double g = (s.f32 ? (double)f[i] : d[i]) / scale;
+  int64_t n = cg_tensor_numel(gradient);
+  const float *f = cg_tensor_data(gradient);
+  const double *d = cg_tensor_data(gradient);
+  bool f32 = cg_tensor_dtype(gradient) == CG_F32;
+  for (int64_t i = 0; i < n; i++) {
+    double g = (f32 ? (double)f[i] : d[i]) / scale;
     sum += g * g;
   }
   return sum;
 }
 
-/* *max = the largest magnitude of all; NONFINITE names the first bad one. */
-static cg_status look(const cg_params *params, const char *fn, double *max,
-                      cg_error *err) {
-  *max = 0.0;
-  if (!params)
-    return cg_error_set(err, CG_ERR_ARG, fn, "there is no registry");
-  for (int i = 0; i < cg_params_count(params); i++) {
-    double m = largest(gradient_of(params, i));
-    if (!isfinite(m)) {
-      char name[128];
-      *max = m;
-      return cg_error_set(err, CG_ERR_NONFINITE, fn,
-                          "the gradient of %s has an element that is %s",
-                          cg_text_show(name, sizeof name,
-                                       cg_params_name(params, i)),
-                          isnan(m) ? "NaN" : "infinite");
-    }
-    *max = fmax(*max, m);
-  }
-  return CG_OK;
-}
-
 static cg_status norm_of(const cg_params *params, const char *fn, double *norm,
                          cg_error *err) {
   double max, sum = 0.0;
-  cg_status status = look(params, fn, &max, err);
+  cg_status status = cg_gradient_look(params, fn, &max, err);
   *norm = max;
   if (status || max == 0.0) return status;
-  /* A power of two, so that the divisions do not round. */
-  int exponent;
-  frexp(max, &exponent);
-  double scale = ldexp(1.0, exponent - 1);
+  double scale = scale_of(max);
   for (int i = 0; i < cg_params_count(params); i++)
-    sum += squares(gradient_of(params, i), scale);
+    sum += squares(cg_tensor_grad(cg_params_at(params, i)), scale);
   *norm = scale * sqrt(sum);
   if (isfinite(*norm)) return CG_OK;
   return cg_error_set(err, CG_ERR_NONFINITE, fn,
@@ -136,11 +94,46 @@ cg_status cg_clip_grad_value(cg_params *params, double limit, cg_error *err) {
     return cg_error_set(err, CG_ERR_ARG, fn,
                         "the limit is %g but must be positive", limit);
   double max;
-  cg_status status = look(params, fn, &max, err);
+  cg_status status = cg_gradient_look(params, fn, &max, err);
   if (status || max <= limit) return status;
   for (int i = 0; i < cg_params_count(params); i++) {
     cg_tensor *leaf = cg_params_at(params, i);
     if (cg_tensor_grad(leaf)) cut(cg_leaf_grad(leaf), limit);
   }
   return CG_OK;
+}
+
+/* ---- of a state ---- */
+
+static cg_tensor *clip_state(cg_tape *tape, cg_tensor *x, cg_tensor *g,
+                             void *context) {
+  (void)x;
+  cg_state_clip *clip = context;
+  cg_tensor *dense = cg_contiguous(tape, g);
+  if (!dense) return NULL;
+  double max = cg_largest_element(dense);
+  clip->walks++;
+  clip->norm = max;
+  if (!isfinite(max))
+    return cg_tape_fail(tape, CG_ERR_NONFINITE, "clip_state_grad",
+                        "the gradient of the state has an element that is %s",
+                        isnan(max) ? "NaN" : "infinite");
+  if (max > 0.0) {
+    double scale = scale_of(max);
+    clip->norm = scale * sqrt(squares(dense, scale));
+  }
+  if (clip->norm <= clip->max_norm) return NULL;
+  clip->clipped++;
+  return cg_mul_scalar(tape, g, clip->max_norm / clip->norm);
+}
+
+cg_status cg_clip_state_grad(cg_tape *tape, cg_tensor *x, cg_state_clip *clip) {
+  const char *fn = "clip_state_grad";
+  if (!clip || !(clip->max_norm > 0.0)) {
+    cg_tape_fail(tape, CG_ERR_ARG, fn, "max_norm is %g but must be positive",
+                 clip ? clip->max_norm : NAN);
+    return CG_ERR_ARG;
+  }
+  clip->norm = NAN;
+  return cg_hook(tape, x, clip_state, clip);
 }

@@ -31,3 +31,60 @@ cg_tensor *cg_cross_entropy_loss(cg_tape *tape, cg_tensor *logits,
   cg_tensor *sum = cg_sum_all(tape, losses);
   return n == 1.0 ? sum : cg_mul_scalar(tape, sum, 1.0 / n);
 }
+
+/* ---- masks ---- */
+
+cg_tensor *cg_length_mask(cg_tape *tape, const int64_t *lengths, int64_t B,
+                          int64_t T) {
+  const char *fn = "length_mask";
+  if (cg_tape_status(tape)) return NULL;
+  if (T < 0 || B < 0 || (B > 0 && !lengths))
+    return cg_tape_fail(tape, CG_ERR_ARG, fn,
+                        "%lld lengths of at most %lld make no mask",
+                        (long long)B, (long long)T);
+  for (int64_t b = 0; b < B; b++)
+    if (lengths[b] < 0 || lengths[b] > T)
+      return cg_tape_fail(tape, CG_ERR_ARG, fn,
+                          "lengths[%lld] is %lld, which is not in 0 .. %lld",
+                          (long long)b, (long long)lengths[b], (long long)T);
+  cg_tensor *length = cg_input(tape, CG_I64, CG_DIMS(B), lengths);
+  int64_t *steps = cg_tape_alloc(tape, (size_t)T * sizeof *steps + 1);
+  for (int64_t t = 0; steps && t < T; t++) steps[t] = t;
+  return cg_lt(tape, cg_borrow(tape, CG_I64, CG_DIMS(T, 1), steps), length);
+}
+
+/* How many places of `losses` a mask lets through that broadcasts to it. */
+static double places(const cg_tensor *losses, const cg_tensor *mask) {
+  int64_t n = cg_tensor_numel(mask);
+  double set = 0.0;
+  for (int64_t i = 0; i < n; i++) set += cg_tensor_get(mask, i) != 0.0;
+  return n ? set * (double)(cg_tensor_numel(losses) / n) : 0.0;
+}
+
+static bool has_shape_of(const cg_tensor *x, const cg_tensor *y) {
+  if (cg_tensor_rank(x) != cg_tensor_rank(y)) return false;
+  for (int i = 0; i < cg_tensor_rank(x); i++)
+    if (cg_tensor_dim(x, i) != cg_tensor_dim(y, i)) return false;
+  return true;
+}
+
+cg_tensor *cg_masked_loss(cg_tape *tape, cg_tensor *losses, cg_tensor *mask,
+                          cg_reduction reduction) {
+  const char *fn = "masked_loss";
+  if (!is_reduction(reduction))
+    return cg_tape_fail(tape, CG_ERR_ARG, fn, "%d is no reduction to one loss",
+                        (int)reduction);
+  cg_tensor *zero = cg_scalar(tape, cg_tensor_dtype(losses), 0.0);
+  cg_tensor *kept = cg_where(tape, mask, losses, zero);
+  if (!kept) return NULL;
+  if (!has_shape_of(kept, losses)) {
+    char ls[96], ms[96];
+    return cg_tape_fail(tape, CG_ERR_SHAPE, fn,
+                        "a mask %s does not broadcast to losses %s",
+                        cg_tensor_shape_text(mask, ms, sizeof ms),
+                        cg_tensor_shape_text(losses, ls, sizeof ls));
+  }
+  cg_tensor *sum = cg_sum_all(tape, kept);
+  if (reduction == CG_REDUCE_SUM) return sum;
+  return cg_mul_scalar(tape, sum, 1.0 / places(losses, mask));
+}

@@ -1,177 +1,135 @@
-/* optim.c - optimizers: their settings, their memory, and the walk over the
- * parameters. optim_update.c has the arithmetic. */
-#include <chronograd/optim.h>
+/* optim.c - optimizers: settings, memory, and the walk over the parameters. The
+ * rules stand in files of their own (optim_impl.h). */
+#include "optim_impl.h"
 
 #include <math.h>
+#include <string.h>
 
-#include "optim_update.h"
+#include "gradient_look.h"
+#include "optim_list.h"
+#include "text.h"
 
-/* What an optimizer remembers of one parameter. */
-typedef struct slot {
-  cg_tensor *leaf;
-  cg_tensor *m, *v; /* leaves of the parameter's shape, or NULL */
-  int64_t numel, steps;
-} slot;
+#define CG_OPTIM_EXTERN(name) extern const cg_optim_rule cg_optim_##name;
+CG_OPTIM_LIST(CG_OPTIM_EXTERN)
 
-struct cg_optimizer {
-  const cg_allocator *allocator;
-  const cg_params *params;
-  bool adam;
-  double lr;
-  cg_sgd_config sgd;
-  cg_adam_config adam_config;
-  size_t bytes; /* of this block */
-  int count;
-  slot slots[];
-};
+#define CG_OPTIM_ROW(name) &cg_optim_##name,
+static const cg_optim_rule *const rules[] = {CG_OPTIM_LIST(CG_OPTIM_ROW)};
+
+enum { N_RULES = sizeof rules / sizeof *rules };
 
 /* ---- construction ---- */
 
-static double or_default(double value, double unset) {
-  return value == 0.0 ? unset : value;
+bool cg_optim_setting_fits(const cg_optim_rule *rule, int i, double value) {
+  const cg_optim_setting *s = &rule->settings[i];
+  return value >= s->lo && value < s->hi &&
+         (!s->whole || value == floor(value));
 }
 
-/* ARG unless lo <= value < hi. */
-static cg_status check(const char *fn, const char *what, double value,
-                       double lo, double hi, cg_error *err) {
-  if (value >= lo && value < hi) return CG_OK;
-  return cg_error_set(err, CG_ERR_ARG, fn, "%s is %g, which is out of range",
-                      what, value);
+static cg_status check_settings(const cg_optim_rule *rule, const double *s,
+                                cg_error *err) {
+  for (int i = 0; i < rule->n_settings; i++)
+    if (!cg_optim_setting_fits(rule, i, s[i]))
+      return cg_error_set(err, CG_ERR_ARG, rule->fn,
+                          "%s is %g, which is out of range",
+                          rule->settings[i].name, s[i]);
+  return CG_OK;
 }
 
-static bool reserve_slot(const cg_params *params, const cg_allocator *a,
-                         slot *s, int i, bool m, bool v, cg_error *err) {
-  cg_tensor *w = s->leaf = cg_params_at(params, i);
-  s->numel = cg_tensor_numel(w);
+static cg_tensor *new_buffer(const cg_optimizer *o, const cg_tensor *w,
+                             const cg_optim_buffer *b, cg_error *err) {
   int rank = cg_tensor_rank(w);
-  cg_dtype dtype = cg_tensor_dtype(w);
-  const int64_t *shape = cg_tensor_shape(w);
-  if (m && !(s->m = cg_leaf_new(a, dtype, rank, shape, err))) return false;
-  if (v && !(s->v = cg_leaf_new(a, dtype, rank, shape, err))) return false;
-  return true;
+  int64_t matrix[2] = {b->rows ? (int64_t)o->settings[b->rows] : 0,
+                       cg_tensor_numel(w)};
+  cg_tensor *x = cg_leaf_new(o->allocator, cg_tensor_dtype(w),
+                             b->rows ? 2 : rank,
+                             b->rows ? matrix : cg_tensor_shape(w), err);
+  if (x && b->fill) cg_leaf_fill(x, o->settings[b->fill]);
+  return x;
 }
 
-static cg_optimizer *optimizer_new(const cg_params *params, const char *fn,
-                                   bool m, bool v, cg_error *err) {
-  if (!params) {
-    cg_error_set(err, CG_ERR_ARG, fn, "there is no registry");
-    return NULL;
+static cg_status reserve_slot(const cg_optimizer *o, cg_optim_slot *s, int i,
+                              cg_error *err) {
+  const cg_optim_rule *rule = o->rule;
+  s->leaf = cg_params_at(o->params, i);
+  s->numel = cg_tensor_numel(s->leaf);
+  for (int k = 0; k < rule->n_buffers; k++) {
+    const cg_optim_buffer *b = &rule->buffers[k];
+    if (b->only_if && o->settings[b->only_if] == 0.0) continue;
+    s->buffer[k] = new_buffer(o, s->leaf, b, err);
+    if (!s->buffer[k]) return CG_ERR_NOMEM;
   }
+  return CG_OK;
+}
+
+static cg_status reserve(cg_optimizer *o, cg_error *err) {
+  cg_status status = CG_OK;
+  for (int i = 0; i < o->count && !status; i++)
+    status = reserve_slot(o, &o->slots[i], i, err);
+  if (status || !o->rule->n_numbers) return status;
+  int64_t n = o->rule->n_numbers(o->settings);
+  o->numbers = cg_leaf_new(o->allocator, CG_F64, 1, &n, err);
+  return o->numbers ? CG_OK : CG_ERR_NOMEM;
+}
+
+cg_optimizer *cg_optim_new(cg_params *params, const cg_optim_rule *rule,
+                           const double *settings, cg_error *err) {
+  double s[CG_OPTIM_SETTINGS] = {0};
+  for (int i = 0; i < rule->n_settings; i++)
+    s[i] = settings[i] == 0.0 ? rule->settings[i].unset : settings[i];
+  if (!params)
+    cg_error_set(err, CG_ERR_ARG, rule->fn, "there is no registry");
+  if (!params || check_settings(rule, s, err)) return NULL;
   const cg_allocator *a = cg_params_allocator(params);
   int count = cg_params_count(params);
-  size_t bytes = sizeof(cg_optimizer) + (size_t)count * sizeof(slot);
+  size_t bytes = sizeof(cg_optimizer) + (size_t)count * sizeof(cg_optim_slot);
   cg_optimizer *o = a->alloc(a->context, bytes);
   if (!o) {
-    cg_error_set(err, CG_ERR_NOMEM, fn, "no memory for %zu bytes", bytes);
+    cg_error_set(err, CG_ERR_NOMEM, rule->fn, "no memory for %zu bytes", bytes);
     return NULL;
   }
-  *o = (cg_optimizer){
-      .allocator = a, .params = params, .bytes = bytes, .count = count};
-  for (int i = 0; i < count; i++) o->slots[i] = (slot){0};
-  for (int i = 0; i < count; i++)
-    if (!reserve_slot(params, a, &o->slots[i], i, m, v, err)) {
-      cg_optimizer_free(o);
-      return NULL;
-    }
-  return o;
+  memset(o, 0, bytes);
+  *o = (cg_optimizer){.allocator = a, .params = params, .rule = rule,
+                      .bytes = bytes, .count = count};
+  memcpy(o->settings, s, sizeof s);
+  if (!reserve(o, err)) return o;
+  cg_optimizer_free(o);
+  return NULL;
 }
 
-cg_optimizer *cg_sgd_new(cg_params *params, const cg_sgd_config *config,
-                         cg_error *err) {
-  const char *fn = "sgd_new";
-  cg_sgd_config c = config ? *config : (cg_sgd_config){0};
-  c.lr = or_default(c.lr, 1e-3);
-  if (check(fn, "lr", c.lr, 0.0, INFINITY, err) ||
-      check(fn, "momentum", c.momentum, 0.0, INFINITY, err) ||
-      check(fn, "weight_decay", c.weight_decay, 0.0, INFINITY, err))
-    return NULL;
-  cg_optimizer *o = optimizer_new(params, fn, false, c.momentum != 0.0, err);
-  if (!o) return NULL;
-  o->sgd = c;
-  o->lr = c.lr;
-  return o;
-}
-
-cg_optimizer *cg_adam_new(cg_params *params, const cg_adam_config *config,
-                          cg_error *err) {
-  const char *fn = "adam_new";
-  cg_adam_config c = config ? *config : (cg_adam_config){0};
-  c.lr = or_default(c.lr, 1e-3);
-  c.beta1 = or_default(c.beta1, 0.9);
-  c.beta2 = or_default(c.beta2, 0.999);
-  c.eps = or_default(c.eps, 1e-8);
-  if (check(fn, "lr", c.lr, 0.0, INFINITY, err) ||
-      check(fn, "beta1", c.beta1, 0.0, 1.0, err) ||
-      check(fn, "beta2", c.beta2, 0.0, 1.0, err) ||
-      check(fn, "eps", c.eps, 0.0, INFINITY, err) ||
-      check(fn, "weight_decay", c.weight_decay, 0.0, INFINITY, err))
-    return NULL;
-  cg_optimizer *o = optimizer_new(params, fn, true, true, err);
-  if (!o) return NULL;
-  o->adam = true;
-  o->adam_config = c;
-  o->lr = c.lr;
-  return o;
+cg_optimizer *cg_optimizer_new(cg_params *params, const char *name, double lr,
+                               cg_error *err) {
+  double settings[CG_OPTIM_SETTINGS] = {[CG_OPTIM_LR] = lr};
+  for (int i = 0; i < N_RULES && name; i++)
+    if (strcmp(rules[i]->name, name) == 0)
+      return cg_optim_new(params, rules[i], settings, err);
+  char shown[64];
+  cg_error_set(err, CG_ERR_ARG, "optimizer_new", "\"%s\" is no optimizer",
+               cg_text_show(shown, sizeof shown, name ? name : ""));
+  return NULL;
 }
 
 void cg_optimizer_free(cg_optimizer *o) {
   if (!o) return;
-  for (int i = 0; i < o->count; i++) {
-    cg_leaf_free(o->slots[i].m);
-    cg_leaf_free(o->slots[i].v);
-  }
+  for (int i = 0; i < o->count; i++)
+    for (int k = 0; k < CG_OPTIM_BUFFERS; k++)
+      cg_leaf_free(o->slots[i].buffer[k]);
+  cg_leaf_free(o->numbers);
   o->allocator->release(o->allocator->context, o, o->bytes);
 }
 
-/* ---- stepping ---- */
-
-static void apply_sgd(const cg_optimizer *o, slot *s, const cg_update *u,
-                      bool f32) {
-  cg_sgd_rule rule = {.lr = o->lr,
-                      .momentum = o->sgd.momentum,
-                      .weight_decay = o->sgd.weight_decay,
-                      .first = s->steps == 1};
-  if (f32)
-    cg_sgd_update_f32(u, &rule);
-  else
-    cg_sgd_update_f64(u, &rule);
+const char *cg_optimizer_name(const cg_optimizer *o) {
+  return o ? o->rule->name : "";
 }
 
-static void apply_adam(const cg_optimizer *o, slot *s, const cg_update *u,
-                       bool f32) {
-  const cg_adam_config *c = &o->adam_config;
-  double n = (double)s->steps;
-  cg_adam_rule rule = {.step = o->lr / (1.0 - pow(c->beta1, n)),
-                       .root_bias = sqrt(1.0 - pow(c->beta2, n)),
-                       .beta1 = c->beta1,
-                       .beta2 = c->beta2,
-                       .eps = c->eps,
-                       .weight_decay = c->weight_decay};
-  if (f32)
-    cg_adam_update_f32(u, &rule);
-  else
-    cg_adam_update_f64(u, &rule);
+const char *cg_optimizer_list(int i) {
+  return i >= 0 && i < N_RULES ? rules[i]->name : NULL;
 }
 
-static void update(const cg_optimizer *o, slot *s) {
-  const cg_tensor *g = cg_tensor_grad(s->leaf);
-  if (!g) return;
-  s->steps++;
-  cg_update u = {.w = cg_leaf_data(s->leaf),
-                 .m = cg_leaf_data(s->m),
-                 .v = cg_leaf_data(s->v),
-                 .g = cg_tensor_data(g),
-                 .n = cg_tensor_numel(g)};
-  bool f32 = cg_tensor_dtype(g) == CG_F32;
-  if (o->adam)
-    apply_adam(o, s, &u, f32);
-  else
-    apply_sgd(o, s, &u, f32);
-}
+/* ---- what stands against a step ---- */
 
 /* Are the parameters still those that it was made for? A new one may lie where
  * a dropped one was, so that the address alone does not tell. */
-static bool still_there(const cg_optimizer *o) {
+bool cg_optim_alive(const cg_optimizer *o) {
   for (int i = 0; i < o->count; i++) {
     const cg_tensor *leaf = cg_params_at(o->params, i);
     if (leaf != o->slots[i].leaf || cg_tensor_numel(leaf) != o->slots[i].numel)
@@ -180,20 +138,88 @@ static bool still_there(const cg_optimizer *o) {
   return true;
 }
 
-cg_status cg_optimizer_step(cg_optimizer *o, cg_error *err) {
-  const char *fn = "optimizer_step";
-  if (!o) return cg_error_set(err, CG_ERR_ARG, fn, "there is no optimizer");
-  if (!still_there(o))
-    return cg_error_set(err, CG_ERR_STATE, fn,
-                        "parameters were dropped since the optimizer was made");
-  for (int i = 0; i < o->count; i++) update(o, &o->slots[i]);
+static cg_status check_all(const cg_optimizer *o, const char *fn,
+                           cg_error *err) {
+  char name[128];
+  for (int i = 0; i < o->count; i++)
+    if (!cg_tensor_grad(o->slots[i].leaf))
+      return cg_error_set(err, CG_ERR_STATE, fn, "%s has no gradient",
+                          cg_text_show(name, sizeof name,
+                                       cg_params_name(o->params, i)));
   return CG_OK;
 }
 
-double cg_optimizer_lr(const cg_optimizer *o) { return o ? o->lr : 0.0; }
+cg_status cg_optim_check(const cg_optimizer *o, const char *fn, cg_error *err) {
+  double largest;
+  cg_status status = CG_OK;
+  if (!cg_optim_alive(o))
+    return cg_error_set(err, CG_ERR_STATE, fn,
+                        "parameters were dropped since the optimizer was made");
+  if (o->checks & CG_OPTIM_ALL) status = check_all(o, fn, err);
+  if (!status && o->checks & CG_OPTIM_FINITE)
+    status = cg_gradient_look(o->params, fn, &largest, err);
+  return status;
+}
+
+cg_status cg_optimizer_set_checks(cg_optimizer *o, int checks) {
+  if (!o || checks & ~(CG_OPTIM_FINITE | CG_OPTIM_ALL)) return CG_ERR_ARG;
+  o->checks = checks;
+  return CG_OK;
+}
+
+/* ---- stepping ---- */
+
+static void update(const cg_optimizer *o, cg_optim_slot *s) {
+  const cg_tensor *g = cg_tensor_grad(s->leaf);
+  if (!g) return;
+  cg_optim_update u = {.f32 = cg_tensor_dtype(g) == CG_F32,
+                       .n = cg_tensor_numel(g),
+                       .w = cg_leaf_data(s->leaf),
+                       .g = cg_tensor_data(g),
+                       .s = o->settings,
+                       .step = ++s->steps};
+  for (int k = 0; k < o->rule->n_buffers; k++)
+    u.buffer[k] = s->buffer[k] ? cg_leaf_data(s->buffer[k]) : NULL;
+  o->rule->update(&u);
+}
+
+cg_status cg_optimizer_step(cg_optimizer *o, cg_error *err) {
+  const char *fn = "optimizer_step";
+  if (!o) return cg_error_set(err, CG_ERR_ARG, fn, "there is no optimizer");
+  if (!o->rule->update)
+    return cg_error_set(err, CG_ERR_STATE, fn,
+                        "%s evaluates the loss itself: it needs "
+                        "cg_optimizer_step_closure",
+                        o->rule->name);
+  cg_status status = cg_optim_check(o, fn, err);
+  for (int i = 0; i < o->count && !status; i++) update(o, &o->slots[i]);
+  return status;
+}
+
+cg_status cg_optimizer_step_closure(cg_optimizer *o, cg_closure_fn closure,
+                                    void *context, double *loss,
+                                    cg_error *err) {
+  const char *fn = "optimizer_step";
+  double first;
+  if (!loss) loss = &first;
+  *loss = NAN;
+  if (!o || !closure)
+    return cg_error_set(err, CG_ERR_ARG, fn, "there is no %s",
+                        o ? "closure" : "optimizer");
+  if (o->rule->minimize)
+    return o->rule->minimize(o, closure, context, loss, err);
+  cg_status status = closure(context, loss, err);
+  if (!status && !isfinite(*loss))
+    status = cg_error_set(err, CG_ERR_NONFINITE, fn, "the loss is %g", *loss);
+  return status ? status : cg_optimizer_step(o, err);
+}
+
+double cg_optimizer_lr(const cg_optimizer *o) {
+  return o ? o->settings[CG_OPTIM_LR] : 0.0;
+}
 
 cg_status cg_optimizer_set_lr(cg_optimizer *o, double lr) {
-  if (!o || !(lr >= 0.0) || isinf(lr)) return CG_ERR_ARG;
-  o->lr = lr;
+  if (!o || !cg_optim_setting_fits(o->rule, CG_OPTIM_LR, lr)) return CG_ERR_ARG;
+  o->settings[CG_OPTIM_LR] = lr;
   return CG_OK;
 }

@@ -38,6 +38,13 @@ static inline void set_values(cg_tensor *leaf, const double *values) {
       ((double *)data)[i] = values[i];
 }
 
+/* Writes doubles into the gradient of a leaf. */
+static inline void set_grad(cg_tensor *leaf, const double *values) {
+  cg_tensor *g = cg_leaf_grad(leaf);
+  ck_assert_ptr_nonnull(g);
+  set_values(g, values);
+}
+
 /* Unrelated numbers in (-1, 1), a different sequence for each seed. */
 static inline void fill_some(cg_tensor *leaf, uint64_t seed) {
   cg_rng rng = cg_rng_seed(seed);

@@ -9,14 +9,12 @@ rnn_<phi>_<layers>.safetensors: one forward and backward pass of
 lstm_<layers>.safetensors, gru_<layers>.safetensors: the same for these cells,
     with the squares of the last state added to the loss, and for the LSTM
     "c0" and "c_last".
-sgd.safetensors, adam.safetensors: 10 steps from "param.*" with the gradients
-    "g<step>.*", and the parameters "w<step>.*" after each. Steps count from 0.
 """
 
 import torch
 from safetensors.torch import save_file
 
-T, B, I, H, K, STEPS = 5, 3, 4, 6, 7, 10
+T, B, I, H, K = 5, 3, 4, 6, 7
 
 
 def contiguous(arrays):
@@ -79,29 +77,9 @@ def make_gated(kind, layers, given):
     save_file(contiguous(out), f"{kind}_{layers}.safetensors")
 
 
-def make_optimizer(file, make):
-    torch.manual_seed(7321)
-    params = {"W": torch.nn.Parameter(torch.randn(3, 4).double()),
-              "b": torch.nn.Parameter(torch.randn(5).double())}
-    out = {"param." + name: p.detach().clone() for name, p in params.items()}
-    optimizer = make(params.values())
-    for step in range(STEPS):
-        for name, p in params.items():
-            p.grad = torch.randn_like(p) * 1.7
-            out[f"g{step}.{name}"] = p.grad.clone()
-        optimizer.step()
-        for name, p in params.items():
-            out[f"w{step}.{name}"] = p.detach().clone()
-    save_file(contiguous(out), file)
-
-
 make_rnn("tanh", 1, given_h0=False)
 make_rnn("tanh", 2, given_h0=True)
 make_rnn("relu", 2, given_h0=True)
 for kind in "lstm", "gru":
     make_gated(kind, 1, given=False)
     make_gated(kind, 2, given=True)
-make_optimizer("sgd.safetensors", lambda p: torch.optim.SGD(
-    p, lr=0.037, momentum=0.9, weight_decay=0.013))
-make_optimizer("adam.safetensors", lambda p: torch.optim.Adam(
-    p, lr=0.037, betas=(0.87, 0.993), eps=1e-7, weight_decay=0.013))

@@ -1,7 +1,7 @@
 /* clip.h - bounds on gradients, against steps that are too long.
  *
- * All three look at every gradient before they change one: if any element is
- * NaN or infinite, they report it (NONFINITE, naming the parameter) and leave
+ * The first three look at every gradient before they change one: if any element
+ * is NaN or infinite, they report it (NONFINITE, naming the parameter) and leave
  * all gradients as they were. Parameters without a gradient are passed over.
  */
 #ifndef CHRONOGRAD_CLIP_H
@@ -30,6 +30,25 @@ CG_API cg_status cg_clip_grad_norm(cg_params *params, double max_norm,
 /* Cuts every element of the gradients to -limit .. limit. limit > 0 (ARG). */
 CG_API cg_status cg_clip_grad_value(cg_params *params, double limit,
                                     cg_error *err);
+
+/* A bound on the gradient of one tensor while a walk goes on, such as that of
+ * the state which one chunk of a long sequence hands to the next: what flows
+ * back from there into the chunk. */
+typedef struct cg_state_clip {
+  double max_norm; /* > 0; infinite only to look at the norm */
+  double norm;     /* of the gradient before, in the last walk; NaN: none yet */
+  int64_t walks;   /* that came by so far, and */
+  int64_t clipped; /* how many of them had to be clipped */
+} cg_state_clip;
+
+/* Has every walk on this tape multiply the gradient g of x, when it is complete,
+ * by max_norm / |g| if that is below 1, and report in *clip, until the tape is
+ * rewound to a point before this call; *clip must live as long. A gradient with
+ * an element that is not finite stops the walk (NONFINITE, on the tape). Begin
+ * with max_norm and zeros. In a recorded walk (CG_CREATE_GRAPH) the factor counts
+ * as a constant. ARG for a bad max_norm, and the errors of cg_hook. */
+CG_API cg_status cg_clip_state_grad(cg_tape *tape, cg_tensor *x,
+                                    cg_state_clip *clip);
 
 #ifdef __cplusplus
 }

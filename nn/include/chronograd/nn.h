@@ -70,6 +70,7 @@
 #include <chronograd/clip.h>
 #include <chronograd/data_parallel.h>
 #include <chronograd/optim.h>
+#include <chronograd/schedule.h>
 #include <chronograd/safetensors.h>
 #include <chronograd/model_io.h>
 #include <chronograd/bptt.h>
