@@ -50,6 +50,11 @@ const cg_bptt_phi *cg_bptt_phi_of(cg_activation phi) {
   return i >= 0 && i < CG_ACT_COUNT ? &activations[i] : NULL;
 }
 
+double cg_activation_prime(cg_activation phi, double h) {
+  const cg_bptt_phi *found = cg_bptt_phi_of(phi);
+  return found ? found->phi_prime(h) : NAN;
+}
+
 const char *cg_activation_name(cg_activation phi) {
   const cg_bptt_phi *found = cg_bptt_phi_of(phi);
   return found ? found->name : "?";

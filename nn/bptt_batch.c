@@ -7,59 +7,9 @@
  * with a transposed left side, such as Delta_Z_t^T X_t, contains them.
  */
 #include "bptt_common.h"
+#include "bptt_rows.h"
 
 #include <math.h>
-
-/* Y += X A^T, with Y [rows, n], X [rows, m], A [n, m]: entry (b, i) is the
- * inner product of row b of X and row i of A, both contiguous. */
-static void add_x_at(double *Y, const double *X, const double *A, int64_t rows,
-                     int64_t m, int64_t n) {
-  for (int64_t b = 0; b < rows; b++)
-    for (int64_t i = 0; i < n; i++) {
-      double sum = 0.0;
-      for (int64_t j = 0; j < m; j++)
-        sum += X[b * m + j] * A[i * m + j];
-      Y[b * n + i] += sum;
-    }
-}
-
-/* Y += X A, with Y [rows, n], X [rows, m], A [m, n]. The middle index stands
- * outside the last one, so that the innermost loop runs along rows. */
-static void add_x_a(double *Y, const double *X, const double *A, int64_t rows,
-                    int64_t m, int64_t n) {
-  for (int64_t b = 0; b < rows; b++)
-    for (int64_t i = 0; i < m; i++) {
-      const double x_bi = X[b * m + i];
-      for (int64_t j = 0; j < n; j++)
-        Y[b * n + j] += x_bi * A[i * n + j];
-    }
-}
-
-/* A += U^T V, with A [m, n], U [rows, m], V [rows, n]: the sum over the batch
- * of the outer products of row b of U and row b of V. */
-static void add_ut_v(double *A, const double *U, const double *V, int64_t rows,
-                     int64_t m, int64_t n) {
-  for (int64_t b = 0; b < rows; b++)
-    for (int64_t i = 0; i < m; i++) {
-      const double u_bi = U[b * m + i];
-      for (int64_t j = 0; j < n; j++)
-        A[i * n + j] += u_bi * V[b * n + j];
-    }
-}
-
-/* Y += 1 v^T, with Y [rows, n]: v added to each row. */
-static void add_to_rows(double *Y, const double *v, int64_t rows, int64_t n) {
-  for (int64_t b = 0; b < rows; b++)
-    for (int64_t j = 0; j < n; j++)
-      Y[b * n + j] += v[j];
-}
-
-/* v += U^T 1, with U [rows, n]: the sum of the rows. */
-static void add_row_sum(double *v, const double *U, int64_t rows, int64_t n) {
-  for (int64_t b = 0; b < rows; b++)
-    for (int64_t j = 0; j < n; j++)
-      v[j] += U[b * n + j];
-}
 
 /* Z_t = X_t W_xh^T + H_{t-1} W_hh^T + 1 b_h^T
  * H_t = phi(Z_t)
@@ -68,13 +18,13 @@ static void forward_step(const cg_bptt_problem *p, const cg_bptt_step *s) {
   const int64_t B = p->B, D = p->D, H = p->H, K = p->K;
   const cg_bptt_phi *f = cg_bptt_phi_of(p->phi);
   double *Z_t = s->h_t; /* H_t takes the place of Z_t */
-  add_to_rows(Z_t, p->b_h, B, H);
-  add_x_at(Z_t, s->x_t, p->W_xh, B, D, H);
-  add_x_at(Z_t, s->h_prev, p->W_hh, B, H, H);
+  cg_rows_add_to_rows(Z_t, p->b_h, B, H);
+  cg_rows_add_x_at(Z_t, s->x_t, p->W_xh, B, D, H);
+  cg_rows_add_x_at(Z_t, s->h_prev, p->W_hh, B, H, H);
   for (int64_t i = 0; i < B * H; i++)
     s->h_t[i] = f->phi(Z_t[i]);
-  add_to_rows(s->o_t, p->b_y, B, K);
-  add_x_at(s->o_t, s->h_t, p->W_hy, B, H, K);
+  cg_rows_add_to_rows(s->o_t, p->b_y, B, K);
+  cg_rows_add_x_at(s->o_t, s->h_t, p->W_hy, B, H, K);
 }
 
 /* log_p[k] = o[k] - log sum_j exp(o[j]), for one row of O_t. The largest logit
@@ -114,8 +64,8 @@ static double loss_step(const cg_bptt_problem *p, const cg_bptt_step *s,
 static void backward_step(const cg_bptt_problem *p, const cg_bptt_step *s) {
   const int64_t B = p->B, H = p->H, K = p->K;
   const cg_bptt_phi *f = cg_bptt_phi_of(p->phi);
-  add_x_a(s->delta_h_t, s->delta_o_t, p->W_hy, B, K, H);
-  add_x_a(s->delta_h_t, s->delta_z_next, p->W_hh, B, H, H);
+  cg_rows_add_x_a(s->delta_h_t, s->delta_o_t, p->W_hy, B, K, H);
+  cg_rows_add_x_a(s->delta_h_t, s->delta_z_next, p->W_hh, B, H, H);
   for (int64_t i = 0; i < B * H; i++)
     s->delta_z_t[i] = f->phi_prime(s->h_t[i]) * s->delta_h_t[i];
 }
@@ -126,11 +76,11 @@ static void backward_step(const cg_bptt_problem *p, const cg_bptt_step *s) {
 static void gradient_step(const cg_bptt_problem *p, const cg_bptt_step *s,
                           cg_bptt_result *r) {
   const int64_t B = p->B, D = p->D, H = p->H, K = p->K;
-  add_ut_v(r->dW_hy, s->delta_o_t, s->h_t, B, K, H);
-  add_ut_v(r->dW_hh, s->delta_z_t, s->h_prev, B, H, H);
-  add_ut_v(r->dW_xh, s->delta_z_t, s->x_t, B, H, D);
-  add_row_sum(r->db_y, s->delta_o_t, B, K);
-  add_row_sum(r->db_h, s->delta_z_t, B, H);
+  cg_rows_add_ut_v(r->dW_hy, s->delta_o_t, s->h_t, B, K, H);
+  cg_rows_add_ut_v(r->dW_hh, s->delta_z_t, s->h_prev, B, H, H);
+  cg_rows_add_ut_v(r->dW_xh, s->delta_z_t, s->x_t, B, H, D);
+  cg_rows_add_row_sum(r->db_y, s->delta_o_t, B, K);
+  cg_rows_add_row_sum(r->db_h, s->delta_z_t, B, H);
 }
 
 /* L = scale sum_t L_t forwards in time; then the deltas and gradients back,
@@ -153,6 +103,6 @@ cg_status cg_bptt_batch(const cg_bptt_problem *problem, cg_bptt_result *result,
     gradient_step(p, &s, result);
   }
   const double *Delta_Z_1 = result->delta_z;
-  add_x_a(result->dh_0, Delta_Z_1, p->W_hh, p->B, p->H, p->H);
+  cg_rows_add_x_a(result->dh_0, Delta_Z_1, p->W_hh, p->B, p->H, p->H);
   return CG_OK;
 }

@@ -1,20 +1,10 @@
-/* bptt_common.c - checks the problem of a manual BPTT and holds its memory. */
+/* bptt_common.c - checks a problem of manual BPTT and lays out its result. */
 #include "bptt_common.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* The longest array of doubles whose ends can still be subtracted. */
-#define MAX_DOUBLES ((int64_t)(PTRDIFF_MAX / (ptrdiff_t)sizeof(double)))
-
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
-/* An array of a * b * c numbers inside the result's block. */
-typedef struct part {
-  double **start;
-  int64_t a, b, c;
-} part;
 
 static cg_status check_pointers(const cg_bptt_problem *p, cg_error *err) {
   const struct {
@@ -63,7 +53,7 @@ static cg_status check_choices(const cg_bptt_problem *p, cg_error *err) {
   return CG_OK;
 }
 
-static cg_status check_targets(const cg_bptt_problem *p, cg_error *err) {
+cg_status cg_bptt_check_targets(const cg_bptt_problem *p, cg_error *err) {
   for (int64_t t = 0; t < p->T; t++)
     for (int64_t b = 0; b < p->B; b++) {
       int64_t y = p->y[t * p->B + b];
@@ -77,52 +67,13 @@ static cg_status check_targets(const cg_bptt_problem *p, cg_error *err) {
   return CG_OK;
 }
 
-/* *total += a * b * c, for factors of at least 1; false where that is more
- * than memory can hold. */
-static bool add_size(int64_t *total, int64_t a, int64_t b, int64_t c) {
-  if (a > MAX_DOUBLES / b || a * b > MAX_DOUBLES / c)
-    return false;
-  int64_t n = a * b * c;
-  if (n > MAX_DOUBLES - *total)
-    return false;
-  *total += n;
-  return true;
-}
-
-static cg_status size_error(const cg_bptt_problem *p, cg_error *err) {
-  return cg_error_set(err, CG_ERR_ARG, "bptt",
-                      "the arrays for T = %" PRId64 ", B = %" PRId64
-                      ", D = %" PRId64 ", H = %" PRId64 ", K = %" PRId64
-                      " are larger than any memory",
-                      p->T, p->B, p->D, p->H, p->K);
-}
-
-/* One zeroed block, cut into parts in the order given. */
-static cg_status allocate(const cg_bptt_problem *p, const part *parts,
-                          size_t count, cg_error *err) {
-  int64_t total = 0;
-  for (size_t i = 0; i < count; i++)
-    if (!add_size(&total, parts[i].a, parts[i].b, parts[i].c))
-      return size_error(p, err);
-  double *next = calloc((size_t)total, sizeof(double));
-  if (!next)
-    return cg_error_set(err, CG_ERR_NOMEM, "bptt",
-                        "no memory for a result of %" PRId64 " numbers", total);
-  for (size_t i = 0; i < count; i++) {
-    *parts[i].start = next;
-    next += parts[i].a * parts[i].b * parts[i].c;
-  }
-  return CG_OK;
-}
-
-/* o comes first, so that cg_bptt_free finds the block there. h_0 lies just
- * before h_1 and delta_z_{T+1} just after delta_z_T, so that the recursion
- * needs no special case at its ends. */
+/* h_0 lies just before h_1 and delta_z_{T+1} just after delta_z_T, so that the
+ * recursion needs no special case at its ends. */
 static cg_status lay_out(const cg_bptt_problem *p, cg_bptt_result *r,
                          cg_error *err) {
   const int64_t T = p->T, B = p->B, D = p->D, H = p->H, K = p->K;
   double *h_0 = NULL, *delta_z_end = NULL;
-  const part parts[] = {
+  const cg_bptt_part parts[] = {
       {&r->o, T, B, K},           {&h_0, 1, B, H},
       {&r->h, T, B, H},           {&r->delta_o, T, B, K},
       {&r->delta_h, T, B, H},     {&r->delta_z, T, B, H},
@@ -131,18 +82,13 @@ static cg_status lay_out(const cg_bptt_problem *p, cg_bptt_result *r,
       {&r->db_h, 1, 1, H},        {&r->db_y, 1, 1, K},
       {&r->dh_0, 1, B, H},
   };
-  cg_status status = allocate(p, parts, LENGTH(parts), err);
+  cg_status status = cg_bptt_alloc(p, parts, LENGTH(parts), &r->block, err);
   if (status == CG_OK && p->h0)
     memcpy(h_0, p->h0, (size_t)(B * H) * sizeof(double));
   return status;
 }
 
-cg_status cg_bptt_begin(const cg_bptt_problem *p, cg_bptt_result *result,
-                        cg_error *err) {
-  if (!result)
-    return cg_error_set(err, CG_ERR_ARG, "bptt",
-                        "there is no result to write to: it is NULL");
-  *result = (cg_bptt_result){0};
+cg_status cg_bptt_check(const cg_bptt_problem *p, cg_error *err) {
   if (!p)
     return cg_error_set(err, CG_ERR_ARG, "bptt", "the problem is NULL");
   cg_status status = check_sizes(p, err);
@@ -150,17 +96,42 @@ cg_status cg_bptt_begin(const cg_bptt_problem *p, cg_bptt_result *result,
     status = check_pointers(p, err);
   if (status == CG_OK)
     status = check_choices(p, err);
-  /* The caller's x is not in our block, but indexed by us all the same. */
-  int64_t x_size = 0;
-  if (status == CG_OK && !add_size(&x_size, p->T, p->B, p->D))
-    status = size_error(p, err);
+  /* The caller's arrays are not in our memory, but indexed by us. */
+  if (status == CG_OK)
+    status = cg_bptt_check_size(p, p->T, p->B, p->D, err);
+  if (status == CG_OK)
+    status = cg_bptt_check_size(p, p->T, p->B, 1, err);
+  return status;
+}
+
+cg_status cg_bptt_no_result(cg_error *err) {
+  return cg_error_set(err, CG_ERR_ARG, "bptt",
+                      "there is no result to write to: it is NULL");
+}
+
+cg_status cg_bptt_begin(const cg_bptt_problem *p, cg_bptt_result *result,
+                        cg_error *err) {
+  if (!result)
+    return cg_bptt_no_result(err);
+  *result = (cg_bptt_result){0};
+  cg_status status = cg_bptt_check(p, err);
   if (status == CG_OK)
     status = lay_out(p, result, err);
   /* Last: only sizes that fit make T * B targets safe to walk. */
   if (status == CG_OK)
-    status = check_targets(p, err);
+    status = cg_bptt_check_targets(p, err);
   if (status != CG_OK)
     cg_bptt_free(result);
+  return status;
+}
+
+cg_status cg_bptt_check_result(const cg_bptt_problem *p,
+                               const cg_bptt_result *result, cg_error *err) {
+  cg_status status = cg_bptt_check(p, err);
+  if (status == CG_OK && (!result || !result->h || !result->delta_o))
+    return cg_error_set(err, CG_ERR_ARG, "bptt",
+                        "the states and deltas of the problem are needed: "
+                        "pass what cg_bptt_batch made of it");
   return status;
 }
 
@@ -193,6 +164,6 @@ double cg_bptt_scale(const cg_bptt_problem *p) {
 void cg_bptt_free(cg_bptt_result *result) {
   if (!result)
     return;
-  free(result->o);
+  cg_bptt_release(result->block);
   *result = (cg_bptt_result){0};
 }

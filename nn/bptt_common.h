@@ -9,6 +9,8 @@
 
 #include <chronograd/bptt.h>
 
+#include "bptt_memory.h"
+
 /* phi as two scalar functions. The derivative takes h = phi(z), not z: all
  * four can be written that way, so z_t need not be kept. */
 typedef struct cg_bptt_phi {
@@ -37,6 +39,15 @@ typedef struct cg_bptt_step {
  * h_prev of step 1 is h_0, delta_z_next of step T is delta_z_{T+1} = 0. */
 cg_bptt_step cg_bptt_step_at(const cg_bptt_problem *p, const cg_bptt_result *r,
                              int64_t t);
+
+/* Checks all of a problem but its targets, and the targets. */
+cg_status cg_bptt_check(const cg_bptt_problem *p, cg_error *err);
+cg_status cg_bptt_check_targets(const cg_bptt_problem *p, cg_error *err);
+/* Checks a problem, and that `result` has its states and deltas. */
+cg_status cg_bptt_check_result(const cg_bptt_problem *p,
+                               const cg_bptt_result *result, cg_error *err);
+/* The error of a caller who has no place for the result. */
+cg_status cg_bptt_no_result(cg_error *err);
 
 /* Checks the problem and gives *result its memory: all zeros, except h_0. On
  * failure *result is empty. */

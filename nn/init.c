@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "orthogonal.h"
+
 /* ---- what all have in common ---- */
 
 static cg_status check_leaf(const cg_tensor *leaf, const char *fn,
@@ -126,33 +128,14 @@ cg_status cg_init_xavier_normal(cg_tensor *leaf, cg_rng *rng, double gain,
 
 /* ---- orthogonal ---- */
 
-static double dot(const double *u, const double *v, int64_t m) {
-  double sum = 0;
-  for (int64_t i = 0; i < m; i++) sum += u[i] * v[i];
-  return sum;
-}
-
-/* v -= (q . v) q for each of the k vectors q before it. */
-static void project_out(double *v, const double *q, int64_t k, int64_t m) {
-  for (int64_t j = 0; j < k; j++, q += m) {
-    double along = dot(q, v, m);
-    for (int64_t i = 0; i < m; i++) v[i] -= along * q[i];
-  }
-}
-
-/* The k-th vector: normal, orthogonal to the k before it, of length 1. What is
- * left of it may be short, and then mostly rounding error: hence the second
- * projection, and another draw where nearly nothing is left. */
+/* The k-th vector: normal, orthogonal to the k before it, of length 1. Another
+ * draw where nearly nothing of it was new. */
 static void next_vector(double *q, int64_t k, int64_t m, cg_rng *rng) {
-  double *v = q + k * m, before, after;
+  double *v = q + k * m, before;
   do {
     for (int64_t i = 0; i < m; i++) v[i] = cg_rng_normal(rng);
-    before = sqrt(dot(v, v, m));
-    project_out(v, q, k, m);
-    project_out(v, q, k, m);
-    after = sqrt(dot(v, v, m));
-  } while (!(after > 1e-10 * before));
-  for (int64_t i = 0; i < m; i++) v[i] /= after;
+    before = cg_length(v, m);
+  } while (!(cg_orthonormalise(q, k, m) > 1e-10 * before));
 }
 
 cg_status cg_init_orthogonal(cg_tensor *leaf, cg_rng *rng, double gain,

@@ -38,9 +38,10 @@ typedef struct cg_bptt_problem {
   const double *W_hy;      /* [K, H] */
   const double *b_h;       /* [H] */
   const double *b_y;       /* [K] */
+  const cg_allocator *allocator; /* of results; NULL: the C library's heap */
 } cg_bptt_problem;
 
-/* The outcome; one block of memory, freed by cg_bptt_free. */
+/* The outcome, freed by cg_bptt_free. */
 typedef struct cg_bptt_result {
   double loss;
   double *h;       /* [T, B, H] */
@@ -54,6 +55,7 @@ typedef struct cg_bptt_result {
   double *db_h;    /* [H] */
   double *db_y;    /* [K] */
   double *dh_0;    /* [B, H] */
+  void *block;     /* the memory of them all */
 } cg_bptt_result;
 
 /* Manual BPTT for one sequence, B = 1, in the column convention: h_t is a vector

@@ -52,6 +52,10 @@
  * Reading order: param, init, linear, embedding, cell, rnn, loss, clip, optim,
  * data_parallel, model_io with safetensors; and bptt, the same gradients by
  * hand.
+ * Reading order: param, init, linear, embedding, rnn, loss, clip, optim,
+ * model_io with safetensors; bptt, the same gradients by hand, and what can be
+ * seen in them: bptt_local, bptt_ledger, bptt_paths, bptt_jacobian, bptt_rtrl;
+ * rnn_study.
  */
 #ifndef CHRONOGRAD_NN_H
 #define CHRONOGRAD_NN_H
@@ -74,5 +78,11 @@
 #include <chronograd/safetensors.h>
 #include <chronograd/model_io.h>
 #include <chronograd/bptt.h>
+#include <chronograd/bptt_local.h>
+#include <chronograd/bptt_ledger.h>
+#include <chronograd/bptt_paths.h>
+#include <chronograd/bptt_jacobian.h>
+#include <chronograd/bptt_rtrl.h>
+#include <chronograd/rnn_study.h>
 
 #endif
