@@ -86,7 +86,7 @@ cg_status cg_tape_toposort(cg_tape *tape, cg_tensor *root,
   cg_status status = walk_sort(&w, &root, 1);
   if (status) return status;
   tape->n_order = w.base;
-  cg_tensor **list = tape->order + w.base;
+  cg_tensor **list = w.count ? tape->order + w.base : NULL;
   for (size_t i = 0, j = w.count; i + 1 < j; i++) { /* newest first -> last */
     cg_tensor *x = list[i];
     list[i] = list[--j];

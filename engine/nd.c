@@ -36,8 +36,10 @@ bool nd_begin(nd *it, int rank, const int64_t *shape, size_t size,
   int64_t full[ND_ARRAYS][CG_MAX_RANK];
   for (int i = 0; i < rank; i++)
     if (shape[i] == 0) return false;
+  it->arrays = 0;
   for (int k = 0; k < ND_ARRAYS; k++) {
     it->at[k] = data[k];
+    if (data[k]) it->arrays = k + 1;
     if (!data[k])
       for (int i = 0; i < rank; i++) full[k][i] = 0;
     else if (!strides[k])
@@ -64,9 +66,9 @@ bool nd_begin(nd *it, int rank, const int64_t *shape, size_t size,
 bool nd_next(nd *it) {
   for (int i = it->rank - 1; i >= 0; i--) {
     it->index[i]++;
-    for (int k = 0; k < ND_ARRAYS; k++) it->at[k] += it->strides[k][i];
+    for (int k = 0; k < it->arrays; k++) it->at[k] += it->strides[k][i];
     if (it->index[i] < it->shape[i]) return true;
-    for (int k = 0; k < ND_ARRAYS; k++)
+    for (int k = 0; k < it->arrays; k++)
       it->at[k] -= it->strides[k][i] * it->shape[i];
     it->index[i] = 0;
   }

@@ -11,7 +11,8 @@
 enum { ND_ARRAYS = 4 };
 
 typedef struct nd {
-  int rank; /* of the merged shape without its last axis */
+  int rank;   /* of the merged shape without its last axis */
+  int arrays; /* how many there are */
   int64_t shape[CG_MAX_RANK];
   int64_t strides[ND_ARRAYS][CG_MAX_RANK]; /* in bytes */
   int64_t n;                               /* length of a row */
@@ -21,8 +22,8 @@ typedef struct nd {
 } nd;
 
 /* Begins a walk; false if there is no element. `strides[k]` NULL means array k
- * is contiguous; data[k] may be NULL for an absent array. `size` is the bytes
- * of an element, the same for all. */
+ * is contiguous; absent arrays, which have data[k] NULL, come last. `size` is
+ * the bytes of an element, the same for all. */
 bool nd_begin(nd *it, int rank, const int64_t *shape, size_t size,
               void *const data[ND_ARRAYS],
               const int64_t *const strides[ND_ARRAYS]);

@@ -7,6 +7,10 @@
 
 enum { WALK_BITS = T_PATH | T_TARGET | T_PARTS };
 
+/* A hook that walks over its own tensor calls itself, and would do so until the
+ * stack ends. */
+enum { MAX_NESTED = 64 };
+
 typedef struct saved_slot {
   cg_tensor *x, *slot;
   uint16_t flags; /* WALK_BITS of them */
@@ -21,9 +25,18 @@ static void save(walk *w, cg_tensor *x) {
 
 static size_t saved_bytes(size_t n) { return (n + 1) * sizeof(saved_slot); }
 
+static cg_status refuse(walk *w) {
+  cg_tape_fail(w->tape, CG_ERR_STATE, w->name,
+               "%d walks are running inside each other: does a hook or a "
+               "derivative rule start a walk that leads to itself?",
+               MAX_NESTED);
+  return CG_ERR_STATE;
+}
+
 cg_status walk_begin(walk *w, cg_tensor *const *inputs, int n_inputs) {
   cg_tape *tape = w->tape;
   if (!tape->busy) return CG_OK;
+  if (tape->busy >= MAX_NESTED) return refuse(w);
   size_t n = w->count + tape->n_proxies + (size_t)n_inputs;
   void *block;
   cg_status status = pool_get(&tape->pool, saved_bytes(n), &block);

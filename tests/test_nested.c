@@ -204,6 +204,29 @@ START_TEST(own_part_may_be_dropped) {
 }
 END_TEST
 
+/* A hook that leads to itself is an error, not the end of the stack. */
+static cg_tensor *hook_again(cg_tape *on, cg_tensor *x, cg_tensor *g,
+                             void *context) {
+  (void)context;
+  cg_tensor *again;
+  cg_grad(on, &x, 1, &g, &w, 1, &again, 0);
+  return NULL;
+}
+
+START_TEST(endless_nesting_is_refused) {
+  start = cg_tape_mark(tape);
+  cg_tensor *L = loss();
+  ck_assert_int_eq(cg_hook(tape, middle, hook_again, NULL), CG_OK);
+  ck_assert_int_eq(cg_backward(tape, L), CG_ERR_STATE);
+  failed(tape, CG_ERR_STATE, "grad", "64 walks are running inside each other");
+  cg_tape_rewind(tape, start);
+  inner = NULL;
+  cg_leaf_zero_grad(w);
+  cg_leaf_zero_grad(v);
+  check_backward();
+}
+END_TEST
+
 static void fail_inside(void) {
   cg_tensor *two = cg_full(tape, CG_F64, CG_DIMS(2), 1);
   cg_tensor *three = cg_full(tape, CG_F64, CG_DIMS(3), 1);
@@ -273,6 +296,7 @@ int main(void) {
   tcase_add_test(tc, unused_is_still_known);
   tcase_add_test(tc, rewinding_the_walk_is_refused);
   tcase_add_test(tc, own_part_may_be_dropped);
+  tcase_add_test(tc, endless_nesting_is_refused);
   tcase_add_test(tc, error_in_inner_walk);
   tcase_add_test(tc, no_allocation_when_warm);
   tcase_add_test(tc, allocation_fails);

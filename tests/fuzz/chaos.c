@@ -88,6 +88,45 @@ static void check_usable(chaos *c) {
 
 /* ---- other calls ---- */
 
+/* Now and then something is wrong with the answer, too. */
+static cg_tensor *chaotic_hook(cg_tape *tape, cg_tensor *x, cg_tensor *g,
+                               void *context) {
+  chaos *c = context;
+  cg_tensor *inner;
+  switch (fuzz_pick(&c->rng, 8)) {
+    case 0: return chaos_tensor(c);
+    case 1: return cg_neg(tape, g);
+    case 2: cg_grad(tape, &x, 1, &g, c->leaf, 1, &inner, CG_ALLOW_UNUSED);
+    /* fall through */
+    case 3: cg_tape_rewind(tape, c->mark[fuzz_pick(&c->rng, MARKS)]);
+    /* fall through */
+    default: return NULL;
+  }
+}
+
+/* Not leaf 0, directly or through a view: check_usable derives by it. */
+static void hook_some(chaos *c, cg_tensor *x) {
+  cg_tensor *y = cg_mul_scalar(c->tape, x, 1);
+  if (y) put(c, y);
+  cg_hook(c->tape, y, chaotic_hook, c);
+}
+
+static void differentiate(chaos *c) {
+  cg_tensor *y = chaos_tensor(c), *x = chaos_tensor(c), *result = NULL;
+  cg_tensor *v = chaos_tensor(c);
+  int options = fuzz_pick(&c->rng, 4);
+  if (fuzz_pick(&c->rng, 2)) y = cg_sum_all(c->tape, y);
+  switch (fuzz_pick(&c->rng, 6)) {
+    case 0: cg_jvp(c->tape, &y, 1, &x, &v, 1, &result, options); break;
+    case 1: cg_hvp(c->tape, y, &x, &v, 1, &result, options); break;
+    case 2: cg_jacobian(c->tape, y, x, &result, options); break;
+    case 3: cg_hessian(c->tape, y, x, &result, options); break;
+    case 4: hook_some(c, x); break;
+    default: cg_backward_into(c->tape, &y, NULL, 1, c->home);
+  }
+  if (result) put(c, result);
+}
+
 static void walk_back(chaos *c) {
   cg_tensor *out[] = {chaos_tensor(c), chaos_tensor(c)}, *g[3] = {NULL};
   cg_tensor *in[] = {chaos_tensor(c), c->leaf[0], chaos_tensor(c)};
@@ -141,8 +180,9 @@ static void disturb(chaos *c) {
 static void call(chaos *c) {
   cg_tensor *y;
   c->sane = fuzz_pick(&c->rng, 4) > 0;
-  switch (fuzz_pick(&c->rng, 16)) {
+  switch (fuzz_pick(&c->rng, 20)) {
     case 0: walk_back(c); break;
+    case 3: differentiate(c); break;
     case 1: rewind_some(c); break;
     case 2: disturb(c); break;
     default:
@@ -164,8 +204,8 @@ static void recover(chaos *c) {
 void chaos_run(uint64_t seed) {
   cg_tape_options options = {.byte_limit = CHAOS_LIMIT};
   chaos c = {.tape = cg_tape_new(&options), .other = cg_tape_new(&options),
-             .rng = cg_rng_seed(seed * 2385 + 1)};
-  if (!c.tape || !c.other) fuzz_fail("no memory for a tape");
+             .home = cg_grads_new(NULL), .rng = cg_rng_seed(seed * 2385 + 1)};
+  if (!c.tape || !c.other || !c.home) fuzz_fail("no memory for a tape");
   make_leaves(&c);
   for (int i = 0; i < MARKS; i++) c.mark[i] = cg_tape_mark(c.tape);
   for (int i = 0; i < CALLS; i++) {
@@ -176,5 +216,6 @@ void chaos_run(uint64_t seed) {
   }
   cg_tape_free(c.tape);
   cg_tape_free(c.other);
+  cg_grads_free(c.home);
   for (int i = 0; i < CHAOS_LEAVES; i++) cg_leaf_free(c.leaf[i]);
 }

@@ -8,6 +8,7 @@ enum { POOL = 40, CHAOS_LEAVES = 6, MARKS = 6, CHAOS_LIMIT = 1 << 22 };
 
 typedef struct chaos {
   cg_tape *tape, *other; /* most tensors are the first's */
+  cg_grads *home;
   cg_rng rng;
   cg_tensor *pool[POOL]; /* live, stale, foreign and NULL, all alike */
   int n;

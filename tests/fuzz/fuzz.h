@@ -19,6 +19,7 @@ typedef struct program {
   uint64_t seed;
   int n_steps;
   cg_tensor *leaf[PROGRAM_LEAVES]; /* F64, with gradient */
+  cg_hook_fn hook; /* if set, put on every second value */
 } program;
 
 void program_make(program *p, uint64_t seed);
@@ -27,6 +28,16 @@ void program_free(program *p);
  * only, so that it computes the same each time. */
 cg_tensor *program_run(cg_tape *tape, cg_tensor *const *in, int n_in,
                        void *context);
+
+/* ---- listed.c ---- */
+
+/* A step from x: some op of the list, or x itself. */
+cg_tensor *program_listed(cg_tape *tape, cg_rng *rng, cg_tensor *x);
+
+/* ---- walks.c ---- */
+
+/* The derivatives of p in other ways than by cg_grad. */
+void walks_check(program *p, uint64_t seed);
 
 /* ---- chaos.c: calls that are mostly wrong ---- */
 

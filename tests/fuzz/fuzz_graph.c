@@ -36,13 +36,13 @@ static void fine(cg_tape *tape, const char *when) {
   if (e->status) fuzz_fail("%s: %s: %s", when, e->op, e->message);
 }
 
-/* A coarser step second: one of them is right for any smooth function of this
- * size, and a wrong derivative agrees with neither. */
+/* Other steps next: one of them is right for any smooth function of this size
+ * with a kink somewhere, and a wrong derivative agrees with none. */
 static void check_gradient(program *p, bool second) {
-  static const double steps[] = {0, 1e-5, 1e-4};
+  static const double steps[] = {0, 1e-5, 1e-4, 1e-8};
   cg_tape *tape = cg_tape_new(NULL);
   cg_gradcheck_report report = {0};
-  for (int i = 0; i < 3 && !report.passed; i++) {
+  for (int i = 0; i < 4 && !report.passed; i++) {
     cg_gradcheck_options o = {.eps = steps[i], .seed = p->seed,
                               .tolerance = second ? 1e-5 : 1e-6};
     (second ? cg_gradgradcheck : cg_gradcheck)(
@@ -166,6 +166,7 @@ static void run_seed(uint64_t seed) {
   check_gradient(&p, false);
   if (seed % 8 == 0) check_gradient(&p, true);
   check_repetition(&p, &rng);
+  if (seed % 2) walks_check(&p, seed);
   program_free(&p);
   chaos_run(seed);
 }

@@ -11,6 +11,7 @@ typedef struct value {
 
 typedef struct builder {
   cg_tape *tape;
+  cg_hook_fn hook;
   cg_rng rng;
   value v[MAX_VALUES];
   int n;
@@ -219,6 +220,8 @@ static void keep(builder *b, cg_tensor *x, double bound) {
   if (cg_tensor_numel(x) > LARGEST || cg_tensor_rank(x) > 4)
     x = cg_mean_all(b->tape, x);
   if (bound > 4) x = cg_tanh(b->tape, x), bound = 1;
+  if (b->hook && b->n % 2 && cg_tensor_requires_grad(x))
+    cg_hook(b->tape, x, b->hook, NULL);
   if (b->n < MAX_VALUES) b->v[b->n++] = (value){x, bound};
 }
 
@@ -226,14 +229,17 @@ static void step(builder *b) {
   value from = b->v[fuzz_pick(&b->rng, b->n)];
   cg_tensor *x = from.x, *y;
   double bound = from.bound;
-  switch (fuzz_pick(&b->rng, 7)) {
+  switch (fuzz_pick(&b->rng, 11)) {
     case 0: y = unary(b, x, &bound); break;
     case 1: y = binary(b, x, &bound); break;
     case 2: y = reduce(b, x, &bound); break;
     case 3: y = view(b, x); break;
     case 4: y = join(b, x); break;
     case 5: y = product(b, x, &bound); break;
-    default: y = indexed(b, x, &bound);
+    case 6: y = indexed(b, x, &bound); break;
+    default:
+      y = cg_mul_scalar(b->tape, program_listed(b->tape, &b->rng, x), 0.5);
+      bound = 5;
   }
   keep(b, y, bound);
 }
@@ -241,7 +247,8 @@ static void step(builder *b) {
 cg_tensor *program_run(cg_tape *tape, cg_tensor *const *in, int n_in,
                        void *context) {
   const program *p = context;
-  builder b = {.tape = tape, .rng = cg_rng_seed(p->seed ^ 0x9e3779b9)};
+  builder b = {.tape = tape, .hook = p->hook,
+               .rng = cg_rng_seed(p->seed ^ 0x9e3779b9)};
   for (int i = 0; i < n_in; i++) b.v[b.n++] = (value){in[i], 2};
   for (int i = 0; i < p->n_steps && !cg_tape_status(tape); i++) step(&b);
   cg_tensor *sums[MAX_VALUES];

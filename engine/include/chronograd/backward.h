@@ -5,9 +5,11 @@
  * complete: the sum over all its uses. Each visit applies the op's derivative
  * rule. Nothing recurses, so depth is bounded by memory only.
  *
- * A derivative rule or a hook may itself call cg_grad or cg_backward on the same tape:
- * the inner walk leaves the running one as it found it. What an inner cg_grad
- * returns lives, unless recorded, as long as the caller's other temporaries.
+ * A derivative rule or a hook may itself call cg_grad or cg_backward on the same
+ * tape: the inner walk leaves the running one as it found it. What an inner
+ * cg_grad returns lives, unless recorded, as long as the caller's other
+ * temporaries. Walks inside each other to a depth of 64 are allowed (STATE): one
+ * that comes to the hook or rule that started it would never end.
  */
 #ifndef CHRONOGRAD_BACKWARD_H
 #define CHRONOGRAD_BACKWARD_H
