@@ -1,12 +1,12 @@
 /* moons_picture.c - the decision boundary: a table of p over the plane and the
  * points, and a picture of it through gnuplot. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+#include "gnuplot.h"
 #include "moons.h"
 
 enum { SIDE = 121, PATH_SIZE = 4096 };
@@ -34,19 +34,9 @@ static bool write_table(const char *path, const double *p,
   return cli_fail("%s: it cannot be written", path);
 }
 
-/* A string of gnuplot's: in single quotes, which are doubled within. */
-static void put_string(FILE *to, const char *name, const char *value) {
-  fprintf(to, "%s = '", name);
-  for (; *value; value++) {
-    if (*value == '\'') fputc('\'', to);
-    fputc(*value, to);
-  }
-  fputs("'\n", to);
-}
-
 static void put_script(FILE *to, const char *table, const char *picture) {
-  put_string(to, "table", table);
-  put_string(to, "picture", picture);
+  gnuplot_string(to, "table", table);
+  gnuplot_string(to, "picture", picture);
   fputs("set contour base\n"
         "set cntrparam levels discrete 0.5\n"
         "unset surface\n"
@@ -71,17 +61,14 @@ static void put_script(FILE *to, const char *table, const char *picture) {
 }
 
 static bool draw(const char *table, const char *picture) {
-  if (system("command -v gnuplot >/dev/null 2>&1") != 0) {
+  if (!gnuplot_installed()) {
     printf("decision boundary in %s; no picture: gnuplot is not installed\n",
            table);
     return true;
   }
-  fflush(stdout);
-  void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* gnuplot may give up */
-  FILE *to = popen("gnuplot 2>/dev/null", "w");
+  FILE *to = gnuplot_begin();
   if (to) put_script(to, table, picture);
-  bool ok = to && pclose(to) == 0;
-  signal(SIGPIPE, before);
+  bool ok = gnuplot_end(to);
   if (!ok) return cli_fail("%s: gnuplot failed", picture);
   printf("decision boundary in %s, drawn in %s\n", table, picture);
   return true;

@@ -1,11 +1,11 @@
 /* train_curve.c - the picture of a learning curve, through gnuplot. */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "gnuplot.h"
 #include "train_log.h"
 
 /* "curve.tsv" becomes "curve.svg"; any other name gets ".svg" added. */
@@ -19,20 +19,10 @@ static char *picture_path(const char *log) {
   return path;
 }
 
-/* A string of gnuplot's: in single quotes, which are doubled within. */
-static void put_string(FILE *to, const char *name, const char *value) {
-  fprintf(to, "%s = '", name);
-  for (; *value; value++) {
-    if (*value == '\'') fputc('\'', to);
-    fputc(*value, to);
-  }
-  fputs("'\n", to);
-}
-
 static void put_script(FILE *to, const char *log, const char *picture,
                        double baseline) {
-  put_string(to, "log", log);
-  put_string(to, "picture", picture);
+  gnuplot_string(to, "log", log);
+  gnuplot_string(to, "picture", picture);
   fprintf(to, "baseline = %.6f\n", baseline / M_LN2);
   fputs("set terminal svg size 800,500 background rgb 'white'\n"
         "set output picture\n"
@@ -50,27 +40,20 @@ static void put_script(FILE *to, const char *log, const char *picture,
         to);
 }
 
-static int is_installed(void) {
-  return system("command -v gnuplot >/dev/null 2>&1") == 0;
-}
-
 void train_log_draw(const char *log, double baseline) {
   if (!log) return;
   struct stat info;
   if (stat(log, &info) || !S_ISREG(info.st_mode)) return;
-  if (!is_installed()) {
+  if (!gnuplot_installed()) {
     puts("no picture of the learning curve: gnuplot is not installed");
     return;
   }
   char *picture = picture_path(log);
-  fflush(stdout);
-  void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* gnuplot may give up */
-  FILE *to = picture ? popen("gnuplot 2>/dev/null", "w") : NULL;
+  FILE *to = picture ? gnuplot_begin() : NULL;
   if (to) put_script(to, log, picture, baseline);
-  if (to && pclose(to) == 0)
+  if (gnuplot_end(to))
     printf("learning curve drawn in %s\n", picture);
   else
     puts("no picture of the learning curve: gnuplot failed");
-  signal(SIGPIPE, before);
   free(picture);
 }

@@ -1,0 +1,59 @@
+/* task_net.c - the net of an experiment. */
+#include "task_net.h"
+
+bool task_net_make(task_net *net, const task_net_config *c, cg_error *err) {
+  cg_rng rng = cg_rng_seed(c->seed);
+  *net = (task_net){.clip = c->clip};
+  cg_rnn_config rnn = {.cell = c->cell,
+                       .input_size = c->inputs,
+                       .hidden_size = c->hidden,
+                       .forget_bias = c->cell == CG_CELL_LSTM ? 1 : 0};
+  cg_linear_config fc = {.in_features = c->hidden, .out_features = c->outputs};
+  cg_adam_config adam = {.lr = c->lr, .weight_decay = c->weight_decay};
+  net->tape = cg_tape_new(NULL);
+  if (!net->tape) return cg_error_set(err, CG_ERR_NOMEM, "tape", NULL), false;
+  net->params = cg_params_new(NULL, CG_F32, err);
+  if (net->params) net->rnn = cg_rnn_new(net->params, "rnn", &rnn, &rng, err);
+  if (net->rnn) net->fc = cg_linear_layer_new(net->params, "fc", &fc, &rng, err);
+  if (net->fc) net->adam = cg_adam_new(net->params, &adam, err);
+  return net->adam != NULL;
+}
+
+void task_net_free(task_net *net) {
+  cg_optimizer_free(net->adam);
+  cg_tape_free(net->tape);
+  cg_params_free(net->params);
+}
+
+static cg_tensor *states(const task_net *net, cg_tensor *x) {
+  return cg_rnn_forward_from(net->tape, net->rnn, x, (cg_rnn_state){0}, NULL).h;
+}
+
+cg_tensor *task_net_all(const task_net *net, cg_tensor *x) {
+  return cg_linear_layer_forward(net->tape, net->fc, states(net, x));
+}
+
+cg_tensor *task_net_last(const task_net *net, cg_tensor *x) {
+  return cg_linear_layer_forward(net->tape, net->fc,
+                                 cg_select(net->tape, states(net, x), 0, -1));
+}
+
+bool task_net_update(const task_net *net, cg_tensor *L, double *loss,
+                     cg_error *err) {
+  cg_params_zero_grad(net->params);
+  if (cg_backward(net->tape, L)) return task_net_fine(net, err);
+  *loss = cg_tensor_item(L);
+  return !cg_clip_grad_norm(net->params, net->clip, NULL, err) &&
+         !cg_optimizer_step(net->adam, err);
+}
+
+void task_net_begin(const task_net *net, bool training) {
+  cg_tape_reset(net->tape);
+  cg_tape_set_recording(net->tape, training);
+}
+
+bool task_net_fine(const task_net *net, cg_error *err) {
+  if (!cg_tape_status(net->tape)) return true;
+  *err = *cg_tape_error(net->tape);
+  return false;
+}
