@@ -33,6 +33,5 @@ void task_adding(const task *t, uint64_t seed, task_result *result);
 void task_order(const task *t, uint64_t seed, task_result *result);
 void task_reber(const task *t, uint64_t seed, task_result *result);
 void task_addition(const task *t, uint64_t seed, task_result *result);
-void task_sunspots(const task *t, uint64_t seed, task_result *result);
 
 #endif

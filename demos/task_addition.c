@@ -24,15 +24,31 @@ static void put(batch *b, int i, uint32_t p, uint32_t q) {
   }
 }
 
+/* Two numbers with a sum below LIMIT. */
+static void draw_pair(cg_rng *rng, uint32_t *p, uint32_t *q) {
+  do {
+    *p = (uint32_t)cg_rng_below(rng, LIMIT);
+    *q = (uint32_t)cg_rng_below(rng, LIMIT);
+  } while (*p + *q >= LIMIT);
+}
+
+/* Two whose sum is 2^k - 1 or 2^k: a carry goes through all bits, or just does
+ * not, which is rare among pairs drawn evenly. */
+static void draw_carry(cg_rng *rng, uint32_t *p, uint32_t *q) {
+  uint32_t ones = (1u << (1 + cg_rng_below(rng, SHORT - 1))) - 1;
+  *p = (uint32_t)cg_rng_below(rng, ones + 1);
+  *q = ones - *p + (uint32_t)cg_rng_below(rng, 2);
+}
+
 static void draw_short(batch *b, cg_rng *rng) {
   b->T = SHORT;
   for (int i = 0; i < B; i++) {
-    int64_t p, q;
-    do {
-      p = cg_rng_below(rng, LIMIT);
-      q = cg_rng_below(rng, LIMIT);
-    } while (p + q >= LIMIT);
-    put(b, i, (uint32_t)p, (uint32_t)q);
+    uint32_t p, q;
+    if (i % 4)
+      draw_pair(rng, &p, &q);
+    else
+      draw_carry(rng, &p, &q);
+    put(b, i, p, q);
   }
 }
 
