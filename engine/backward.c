@@ -14,6 +14,7 @@
 
 #include "backward_impl.h"
 #include "kernel.h"
+#include "segment.h"
 #include "watch.h"
 
 /* Headers lie one behind the other: this many bytes ahead of the walk down the
@@ -24,15 +25,49 @@
 
 /* ---- sort ---- */
 
-/* Stamps x as reached. True if it is a node to be sorted: one that was computed
- * on this tape and needs a gradient. Proxies are noted by their stamp only. */
-static bool reach(cg_tape *tape, cg_tensor *x) {
-  if (!(x->flags & T_GRAD) || x->stamp == tape->stamp) return false;
-  x->stamp = tape->stamp;
+/* x lies outside of the segment whose interior is being sorted. */
+static size_t reach_outside(walk *w, cg_tensor *x) {
+  if (x->stamp != w->tape->stamp - 1) w->stray = x;
+  x->stamp = w->tape->stamp;
+  return 0;
+}
+
+/* With one output of a segment come all that need a gradient: a walk over the
+ * segment has to do with each of them. */
+static size_t reach_outputs(walk *w, const cg_tensor *output) {
+  const segment *s = segment_of(segment_node(output));
+  size_t n = 0;
+  for (int i = 0; i < s->n_out; i++) {
+    cg_tensor *y = s->out[i];
+    if (!y || !(y->flags & T_GRAD)) continue;
+    y->stamp = w->tape->stamp;
+    n++;
+  }
+  return n;
+}
+
+/* Stamps x as reached. Returns how many nodes to be sorted were not reached
+ * before: such as were computed on this tape and need a gradient. Proxies are
+ * noted by their stamp only. */
+static inline size_t reach(walk *w, cg_tensor *x) {
+  uint32_t stamp = w->tape->stamp;
+  if (!(x->flags & T_GRAD) || x->stamp == stamp) return 0;
+  if (x->serial < w->first) return reach_outside(w, x);
+  if (x->flags & T_OUTPUT) return reach_outputs(w, x);
+  x->stamp = stamp;
   return !(x->flags & T_PROXY);
 }
 
-static cg_status push_order(cg_tape *tape, size_t n, cg_tensor *x) {
+/* The newest tensor that comes with a root. */
+static cg_tensor *newest_with(cg_tensor *root) {
+  if (!(root->flags & T_OUTPUT)) return root;
+  const segment *s = segment_of(segment_node(root));
+  int i = s->n_out;
+  while (!s->out[--i]) {}
+  return s->out[i];
+}
+
+cg_status walk_push(cg_tape *tape, size_t n, cg_tensor *x) {
   if (n == tape->cap_order) {
     cg_status status =
         mem_grow(&tape->mem, (void **)&tape->order, &tape->cap_order, n, n + 1,
@@ -57,19 +92,20 @@ cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots) {
   cg_tensor *x = NULL;
   tape->stamp++;
   for (int i = 0; i < n_roots; i++) {
-    if (!reach(tape, roots[i])) continue;
-    pending++;
-    if (!x || roots[i]->serial > x->serial) x = roots[i];
+    size_t n_new = reach(w, roots[i]);
+    cg_tensor *newest = newest_with(roots[i]);
+    if (n_new && (!x || newest->serial > x->serial)) x = newest;
+    pending += n_new;
   }
   for (; pending; x = x->prev) {
     __builtin_prefetch((const char *)x - AHEAD);
     if (x->stamp != tape->stamp || !(x->flags & T_GRAD)) continue;
     pending--;
-    cg_status status = push_order(tape, n, x);
+    cg_status status = walk_push(tape, n, x);
     if (status) return status;
     n++;
     cg_tensor **in = t_in(x);
-    for (uint32_t i = 0; i < x->n_in; i++) pending += reach(tape, in[i]);
+    for (uint32_t i = 0; i < x->n_in; i++) pending += reach(w, in[i]);
   }
   w->count = n - w->base;
   tape->n_order = n;
@@ -123,8 +159,7 @@ const cg_tensor *cg_tensor_grad(const cg_tensor *x) {
   return x ? kept_gradient(x) : NULL;
 }
 
-/* Adds g to the gradient that x retains. */
-static void keep_gradient(walk *w, cg_tensor *x, cg_tensor *g) {
+void walk_keep_gradient(walk *w, cg_tensor *x, cg_tensor *g) {
   cg_tape *tape = w->tape;
   if (!kept_gradient(x)) {
     x->grad = tape_new_value(tape, x->dtype, x->rank, t_shape(x));
@@ -132,16 +167,18 @@ static void keep_gradient(walk *w, cg_tensor *x, cg_tensor *g) {
     x->grad->prev = x;
     kernel_fill(x->dtype, t_numel(x), x->grad->data, 0);
   }
-  kernel_add_strided(x->dtype, x->rank, t_shape(x), x->grad->data, NULL,
-                     g->data, t_strides(g));
+  if (g)
+    kernel_add_strided(x->dtype, x->rank, t_shape(x), x->grad->data, NULL,
+                       g->data, t_strides(g));
 }
 
 /* What those who asked for x's gradient make of it. */
 static cg_tensor *look_at(walk *w, cg_tensor *x, cg_tensor *g) {
+  if (x->flags & T_OUTPUT) return segment_park(w, x, g);
   if (x->flags & T_HOOK) g = hook_apply(w, x, g);
   if (x->flags & T_TARGET) x->slot = g;
-  if (g && x->flags & T_RETAIN && !w->functional) keep_gradient(w, x, g);
-  return g;
+  if (g && x->flags & T_RETAIN && !w->functional) walk_keep_gradient(w, x, g);
+  return w->recomputation ? segment_look(w, x, g) : g;
 }
 
 static void visit(walk *w, cg_tensor *x) {
@@ -154,7 +191,7 @@ static void visit(walk *w, cg_tensor *x) {
   if (!gy) return;
   uint32_t scope = w->tape->scope;
   w->tape->scope = x->scope;
-  if (x->flags & (T_HOOK | T_RETAIN)) gy = look_at(w, x, gy);
+  if (x->flags & (T_HOOK | T_RETAIN | T_OUTPUT)) gy = look_at(w, x, gy);
   struct cg_vjp v = {w->tape, w, x, gy};
   if (gy && w->tape->watch)
     watch_rule(&v);
@@ -227,7 +264,7 @@ static void plant(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
 
 /* ---- cg_backward ---- */
 
-static void visit_all(walk *w) {
+void walk_visit(walk *w) {
   for (size_t i = 0; i < w->count && !w->tape->error.status; i++) {
     if (i + SOON < w->count) __builtin_prefetch(walk_node(w, i + SOON));
     visit(w, walk_node(w, i));
@@ -249,7 +286,7 @@ void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
   tape->walking = true;
   tape->busy++;
   plant(w, roots, seeds, n_roots);
-  visit_all(w);
+  walk_visit(w);
   if (tape->n_hooks) hook_leaves(w);
   if (tracing(tape)) trace_leaves(w, stamp);
   if (tape->error.status) walk_clean(w);
@@ -276,11 +313,19 @@ cg_tensor **walk_roots(cg_tape *tape, cg_tensor *const *roots, int count,
   return list;
 }
 
+static cg_status refuse_in_segment(cg_tape *tape) {
+  cg_tape_fail(tape, CG_ERR_STATE, "backward",
+               "a function that cg_checkpoint runs would add to the gradients "
+               "once more when it is run again; use cg_grad there");
+  return CG_ERR_STATE;
+}
+
 static cg_status backward(cg_tape *tape, cg_tensor *const *roots,
                           cg_tensor *const *seeds, int count,
                           cg_grads *grads) {
   if (!tape) return CG_ERR_ARG;
   if (tape->error.status) return tape->error.status;
+  if (tape->segments) return refuse_in_segment(tape);
   walk w = {.tape = tape, .name = "backward", .grads = grads};
   struct scratch_block *scratch = tape_scratch_begin(tape);
   cg_tensor **list = walk_roots(tape, roots, count, w.name);

@@ -13,6 +13,10 @@ typedef struct walk {
   size_t base, count; /* its sorted nodes: tape->order[base .. base + count) */
   struct saved_slot *saved; /* an inner walk: what it found (nested.c) */
   size_t n_saved, room;
+  /* Inside of a segment (recompute.c). */
+  struct recomputation *recomputation; /* the innermost, or NULL */
+  uint32_t first;   /* the sort passes by what has a lower serial, */
+  cg_tensor *stray; /* and notes here such as is not stamped with the last stamp */
 } walk;
 
 struct cg_vjp {
@@ -33,8 +37,16 @@ cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots);
 /* Plants the seeds and visits the sorted nodes, newest first. */
 void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
               int n_roots);
+/* The visits of that. */
+void walk_visit(walk *w);
 /* Empties all slots. */
 void walk_clean(walk *w);
+/* Makes x the n-th of tape->order. */
+cg_status walk_push(cg_tape *tape, size_t n, cg_tensor *x);
+/* Adds g to the gradient that x retains; NULL just makes room for it. */
+void walk_keep_gradient(walk *w, cg_tensor *x, cg_tensor *g);
+/* Marks the sorted nodes that depend on a marked tensor: T_PATH (grad.c). */
+void walk_mark_path(const walk *w);
 
 static inline cg_tensor *walk_node(const walk *w, size_t i) {
   return w->tape->order[w->base + i]; /* an inner walk may move the array */

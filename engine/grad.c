@@ -3,7 +3,7 @@
 
 #include <chronograd/ops.h>
 
-#include "backward_impl.h"
+#include "segment.h"
 
 /* What one call was asked for, resolved. */
 typedef struct request {
@@ -69,15 +69,23 @@ static void note_reached(request *r) {
   }
 }
 
-/* Marks every sorted node that depends on an input. */
-static void mark_path(const request *r) {
-  mark_inputs(r, true);
-  for (size_t i = r->walk.count; i-- > 0;) {
-    cg_tensor *x = walk_node(&r->walk, i);
+void walk_mark_path(const walk *w) {
+  for (size_t i = w->count; i-- > 0;) {
+    cg_tensor *x = walk_node(w, i);
     cg_tensor **in = t_in(x);
     for (uint32_t k = 0; k < x->n_in && !(x->flags & T_PATH); k++)
       if (in[k]->flags & T_PATH) x->flags |= T_PATH;
   }
+}
+
+/* Marks every sorted node that depends on an input. Inside of its segment an
+ * output may be used for others. */
+static void mark_path(const request *r) {
+  mark_inputs(r, true);
+  for (int j = 0; j < r->n_inputs; j++)
+    if (r->reached[j] && r->reached[j]->flags & T_OUTPUT)
+      segment_node(r->reached[j])->flags |= T_PATH;
+  walk_mark_path(&r->walk);
 }
 
 static void unmark_path(const request *r) {

@@ -16,7 +16,8 @@ struct profile {
   cg_profile_row *rows;
   const cg_op **ops; /* who a row was last used by: a shortcut to it */
   size_t n, cap_rows, cap_ops;
-  uint64_t made; /* bytes that ops made inside rules, ever */
+  uint64_t made; /* bytes that ops made inside the running rule */
+  uint64_t counted; /* nanoseconds in all rows, ever */
 };
 
 /* ---- rows ---- */
@@ -70,11 +71,12 @@ uint64_t profile_now(void) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void count(cg_profile_part *part, uint64_t start, uint64_t end,
+static void count(struct profile *p, cg_profile_part *part, uint64_t time,
                   uint64_t bytes) {
   part->calls++;
-  part->nanoseconds += end - start;
+  part->nanoseconds += time;
   part->bytes += bytes;
+  p->counted += time;
 }
 
 void profile_result(const cg_call *call, const cg_tensor *y, uint64_t start) {
@@ -87,16 +89,19 @@ void profile_result(const cg_call *call, const cg_tensor *y, uint64_t start) {
     return;
   }
   cg_profile_row *r = row_of(tape, call->op);
-  if (r) count(&r->forward, start, end, bytes);
+  if (r) count(tape->profile, &r->forward, end - start, bytes);
 }
 
+/* A segment's rule runs ops and other rules, which count for themselves. */
 void profile_rule(cg_vjp *v) {
   struct profile *p = v->tape->profile;
-  uint64_t made = p->made, start = profile_now();
+  uint64_t made = p->made, counted = p->counted, start = profile_now();
+  p->made = 0;
   v->node->op->vjp(v);
-  uint64_t end = profile_now();
+  uint64_t time = profile_now() - start - (p->counted - counted);
   cg_profile_row *r = row_of(v->tape, v->node->op);
-  if (r) count(&r->backward, start, end, p->made - made);
+  if (r) count(p, &r->backward, time, p->made);
+  p->made = made;
 }
 
 /* ---- beginning and ending ---- */

@@ -146,7 +146,8 @@ static void rewind_to(cg_tape *tape, const mark_state *s) {
 /* A callback of a walk must not drop what the walk goes over. */
 static cg_status refuse_busy(cg_tape *tape) {
   cg_tape_fail(tape, CG_ERR_STATE, "tape_rewind",
-               "a walk is running over what would be dropped");
+               "a walk is running over what would be dropped, or a function of "
+               "cg_checkpoint needs it");
   return CG_ERR_STATE;
 }
 

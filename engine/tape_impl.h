@@ -82,8 +82,10 @@ struct cg_tape {
   hook *hooks; /* by the serial of x, then by position */
   size_t n_hooks, cap_hooks;
   uint64_t hooks_end; /* no hook has a greater position */
-  unsigned busy;  /* running walks: a derivative rule may start another */
+  unsigned busy;  /* running walks, one inside the other, and functions of
+                     cg_checkpoint */
   uint64_t guard; /* while busy: what lies before is not to be rewound */
+  unsigned segments; /* running functions of cg_checkpoint */
 };
 
 /* Stores the first failure. Returns NULL, for `return fail(...)`. */

@@ -33,7 +33,8 @@ enum {
   T_TARGET = 1 << 9,     /* cg_grad: one of the inputs */
   T_BORROWED = 1 << 10,  /* data is the caller's */
   T_HOOK = 1 << 12,      /* has hooks; PROXY: its leaf has */
-  T_HISTORY = 1 << 11    /* was recorded: in[0..n_in) are its operands */
+  T_HISTORY = 1 << 11,   /* was recorded: in[0..n_in) are its operands */
+  T_OUTPUT = 1 << 14     /* an output of a segment (segment.h) */
 };
 
 struct leaf_info {

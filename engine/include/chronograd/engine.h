@@ -19,8 +19,8 @@
  *       cg_leaf_free(w);
  *     }
  *
- * Reading order: status, mem, rng, tensor, tape, ops, backward, derivative,
- * gradcheck, draw, trace, profile; and op.h or custom.h to write ops of your
+ * Reading order: status, mem, rng, tensor, tape, ops, backward, checkpoint,
+ * derivative, gradcheck, draw, trace, profile; and op.h or custom.h to write ops of your
  * own.
  */
 #ifndef CHRONOGRAD_ENGINE_H
@@ -36,6 +36,7 @@
 #include <chronograd/op.h>
 #include <chronograd/custom.h>
 #include <chronograd/backward.h>
+#include <chronograd/checkpoint.h>
 #include <chronograd/derivative.h>
 #include <chronograd/gradcheck.h>
 #include <chronograd/draw.h>
