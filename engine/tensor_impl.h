@@ -33,6 +33,7 @@ enum {
   T_TARGET = 1 << 9,     /* cg_grad: one of the inputs */
   T_BORROWED = 1 << 10,  /* data is the caller's */
   T_HOOK = 1 << 12,      /* has hooks; PROXY: its leaf has */
+  T_BACKWARD = 1 << 13,  /* made while a backward walk ran */
   T_HISTORY = 1 << 11    /* was recorded: in[0..n_in) are its operands */
 };
 
