@@ -96,8 +96,10 @@ cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
   cg_tensor *x = allocate(tape, name, &l, spec->is_view ? 0 : bytes, pooled,
                           &data);
   if (!x) return NULL;
-  if (spec->is_view)
-    data = (char *)in[0]->data + spec->offset * (int64_t)dtype_size(spec->dtype);
+  if (spec->is_view) { /* an empty one may begin anywhere, and need not */
+    int64_t offset = bytes ? spec->offset : 0;
+    data = (char *)in[0]->data + offset * (int64_t)dtype_size(spec->dtype);
+  }
   *x = (cg_tensor){
       .data = data,
       .tape = tape,
