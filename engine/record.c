@@ -116,6 +116,30 @@ static void link_result(cg_tape *tape, const cg_call *call, cg_tensor *y) {
     }
 }
 
+/* Widens *lo..*hi, places in elements, by what an axis after the other reaches;
+ * false if that cannot be counted. */
+static bool reach(int rank, const int64_t *shape, const int64_t *strides,
+                  int64_t *lo, int64_t *hi) {
+  for (int i = 0; i < rank; i++) {
+    int64_t far, *end = strides[i] < 0 ? lo : hi;
+    if (__builtin_mul_overflow(shape[i] - 1, strides[i], &far) ||
+        __builtin_add_overflow(*end, far, end))
+      return false;
+  }
+  return true;
+}
+
+/* Does the view stay between the first and the last element of its operand?
+ * One without elements does, and one with a senseless shape is refused when
+ * memory is sought. */
+static bool view_stays_inside(const cg_tensor *x, const cg_spec *spec) {
+  int64_t n, first = 0, last = 0, lo = spec->offset, hi = spec->offset;
+  if (!shape_numel(spec->rank, spec->shape, &n) || n == 0) return true;
+  return t_numel(x) && reach(x->rank, t_shape(x), t_strides(x), &first, &last) &&
+         reach(spec->rank, spec->shape, spec->strides, &lo, &hi) &&
+         lo >= first && hi <= last;
+}
+
 /* Can a shape rule's answer be true? Sizes are checked when memory is sought. */
 static bool sound(const cg_call *call, const cg_spec *spec) {
   const char *what = NULL;
@@ -129,6 +153,10 @@ static bool sound(const cg_call *call, const cg_spec *spec) {
     what = "the shape rule made a view of no operand";
   else if (!spec->is_view && !call->op->forward)
     what = "the op has no forward and its result is no view";
+  else if (spec->is_view && spec->dtype != (cg_dtype)call->in[0]->dtype)
+    what = "the shape rule made a view of another type than its operand's";
+  else if (spec->is_view && !view_stays_inside(call->in[0], spec))
+    what = "the shape rule made a view that leaves its operand's memory";
   return !what ||
          cg_tape_fail(call->tape, CG_ERR_ARG, call->op->name, "%s", what);
 }

@@ -34,7 +34,7 @@ static inline layout plan(const cg_op *op, int rank, bool is_view, int n_in,
 static inline cg_tensor *allocate(cg_tape *tape, const char *op,
                                   const layout *l, size_t bytes, bool pooled,
                                   void **data) {
-  void *block;
+  void *block = NULL;
   cg_status status = pooled
                          ? pool_get(&tape->pool, l->total, &block)
                          : arena_alloc(&tape->nodes, l->total, 8, &block);
@@ -44,6 +44,8 @@ static inline cg_tensor *allocate(cg_tape *tape, const char *op,
   else if (!status && bytes)
     status = arena_alloc(&tape->data, bytes, CG_ALIGNMENT, data);
   if (!status) return block;
+  if (block) memset(block, 0, l->total); /* see tape_resolve: what was dropped
+                                            there must not look alive */
   return tape_fail_mem(tape, status, op);
 }
 
@@ -94,8 +96,10 @@ cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
   cg_tensor *x = allocate(tape, name, &l, spec->is_view ? 0 : bytes, pooled,
                           &data);
   if (!x) return NULL;
-  if (spec->is_view)
-    data = (char *)in[0]->data + spec->offset * (int64_t)dtype_size(spec->dtype);
+  if (spec->is_view) { /* an empty one may begin anywhere, and need not */
+    int64_t offset = bytes ? spec->offset : 0;
+    data = (char *)in[0]->data + offset * (int64_t)dtype_size(spec->dtype);
+  }
   *x = (cg_tensor){
       .data = data,
       .tape = tape,

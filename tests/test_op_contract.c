@@ -148,6 +148,58 @@ START_TEST(a_users_op_refuses_in_the_same_way) {
 }
 END_TEST
 
+/* ---- a view op: what it may point at ---- */
+
+/* The attribute says what the view shall be. */
+static cg_status view_infer(const cg_call *call, cg_spec *spec) {
+  *spec = *(const cg_spec *)call->attr;
+  return CG_OK;
+}
+
+static const cg_op op_view = {.name = "any_view",
+                              .min_in = 1,
+                              .max_in = 1,
+                              .attr_size = sizeof(cg_spec),
+                              .infer = view_infer};
+
+#define VIEW(at, n, step)                                       \
+  {.dtype = CG_F64, .rank = 1, .shape = {n}, .is_view = true,   \
+   .strides = {step}, .offset = at}
+
+/* Of a column of [4, 3], which shows elements 1, 4, 7 and 10. */
+START_TEST(views_stay_inside) {
+  double data[12];
+  for (int i = 0; i < 12; i++) data[i] = 2.385 * i;
+  cg_tensor *x = cg_input(tape, CG_F64, CG_DIMS(4, 3), data);
+  cg_tensor *column = cg_select(tape, x, 1, 1), *y;
+  static const cg_spec good[] = {VIEW(0, 4, 3),  VIEW(9, 4, -3), VIEW(9, 1, 77),
+                                 VIEW(2, 8, 1),  VIEW(9, 5, 0),
+                                 VIEW(INT64_MAX, 0, INT64_MAX)};
+  for (int i = 0; i < N_OF(good); i++) {
+    y = cg_record(tape, &op_view, &column, 1, &good[i]);
+    fine(tape);
+    for (int64_t k = 0; k < good[i].shape[0]; k++)
+      near(cg_tensor_get(y, k),
+           data[1 + good[i].offset + k * good[i].strides[0]], 0);
+  }
+  static const cg_spec bad[] = {
+      VIEW(-1, 1, 1), VIEW(0, 5, 3), VIEW(10, 1, 0), VIEW(8, 4, -3),
+      VIEW(1, 4, 3),  VIEW(INT64_MIN, 1, 1),         VIEW(INT64_MAX, 2, 1),
+      VIEW(0, 3, INT64_MAX), VIEW(0, 3, INT64_MIN)};
+  for (int i = 0; i < N_OF(bad); i++) {
+    ck_assert_ptr_null(cg_record(tape, &op_view, &column, 1, &bad[i]));
+    failed(tape, CG_ERR_ARG, "any_view", "leaves its operand's memory");
+  }
+  cg_tensor *empty = cg_narrow(tape, x, 0, 4, 0);
+  ck_assert_ptr_null(cg_record(tape, &op_view, &empty, 1, &good[0]));
+  failed(tape, CG_ERR_ARG, "any_view", "leaves its operand's memory");
+  cg_spec other = good[0];
+  other.dtype = CG_I64;
+  ck_assert_ptr_null(cg_record(tape, &op_view, &column, 1, &other));
+  failed(tape, CG_ERR_ARG, "any_view", "another type");
+}
+END_TEST
+
 START_TEST(ops_are_found_by_name) {
   ck_assert_int_gt(cg_op_count(), 0);
   for (int i = 0; i < cg_op_count(); i++)
@@ -193,6 +245,7 @@ int main(void) {
   tcase_add_loop_test(tc, a_users_op_is_checked_like_ours, 0, N_OF(cases));
   tcase_add_test(tc, a_rule_sees_what_was_recorded);
   tcase_add_test(tc, a_users_op_refuses_in_the_same_way);
+  tcase_add_test(tc, views_stay_inside);
   tcase_add_test(tc, ops_are_found_by_name);
   tcase_add_test(tc, memory_of_the_tape_lives_until_the_rewind);
   tcase_add_test(tc, a_registry_tells_its_allocator);

@@ -212,6 +212,30 @@ START_TEST(dropped_marks_without_memory) {
 }
 END_TEST
 
+/* A header whose data found no room is memory of the tape, too: dropped tensors
+ * that were there must not come to life again. */
+START_TEST(dropped_tensors_under_a_failure) {
+  enum { N = 100, OLD = 10 };
+  counter c;
+  counter_init(&c);
+  cg_tape *tape = cg_tape_new(&(cg_tape_options){.allocator = &c.allocator});
+  cg_tensor *x = leaf_of(NULL, CG_DIMS(64)), *in[N], *old[OLD];
+  for (int i = 0; i < N; i++) in[i] = x;
+  cg_mark mark = cg_tape_mark(tape);
+  for (int i = 0; i < OLD; i++) old[i] = cg_scalar(tape, CG_F64, 0.7 + i);
+  ck_assert_int_eq(cg_tape_rewind(tape, mark), CG_OK);
+  c.fail_at = c.calls + 4; /* the list, proxies, their table, the data */
+  ck_assert_ptr_null(cg_stack(tape, in, N, 0));
+  failed(tape, CG_ERR_NOMEM, "stack", "51264");
+  for (int i = 0; i < OLD; i++) {
+    ck_assert_ptr_null(cg_neg(tape, old[i]));
+    failed(tape, CG_ERR_STALE, "neg", "does not live on this tape");
+  }
+  cg_tape_free(tape);
+  cg_leaf_free(x);
+}
+END_TEST
+
 /* Many rewinds, each further on than the one before. */
 START_TEST(rewinds_further_and_further) {
   counter c;
@@ -244,6 +268,7 @@ int main(void) {
   tcase_add_test(tc, each_allocation_may_fail);
   tcase_add_test(tc, memory_may_end_anywhere);
   tcase_add_test(tc, dropped_marks_without_memory);
+  tcase_add_test(tc, dropped_tensors_under_a_failure);
   tcase_add_test(tc, rewinds_further_and_further);
   return run_case("tape_memory", tc);
 }

@@ -7,7 +7,8 @@
  *   infer    reads the operands' types, shapes and attributes, refuses what
  *            does not fit through cg_call_fail, and describes the result. A
  *            view op points the result into its first operand instead
- *            (cg_spec_view) and has no `forward`.
+ *            (spec->is_view), between the first and the last element that
+ *            the operand shows, and has no `forward`.
  *   forward  writes every element of the result, whose memory is contiguous and
  *            uninitialised. It sees operands with any strides, changes nothing
  *            else, allocates nothing but through cg_call_scratch.
