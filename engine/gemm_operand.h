@@ -3,7 +3,7 @@
 #define CG_ENGINE_GEMM_OPERAND_H
 
 #include "kernel.h"
-#include "tensor_impl.h"
+#include "tape_impl.h"
 
 /* Fills in everything of *g but c, ldc and accumulate for op(a) op(b). False if
  * a or b is no float matrix, the types differ, the inner sizes do not fit, or
@@ -16,5 +16,14 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
  * if it takes a copy first. */
 bool gemm_stored(const int64_t *shape, const int64_t *strides,
                  bool *transposed, int64_t *ld);
+
+/* The memory in which g, its operands filled in, is computed. Where b is a
+ * leaf's matrix, takes the form of it that suits the product, made when first
+ * asked for and kept as long as the proxy: a weight is used at every time step.
+ * False after an error, which names `op`. The scratch memory is to be
+ * dropped. */
+bool gemm_prepare(cg_tape *tape, cg_tensor *b, gemm_args *g, const char *op);
+/* Gives back the forms that a proxy keeps. */
+void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy);
 
 #endif

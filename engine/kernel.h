@@ -120,16 +120,18 @@ void kernel_map3_run(kernel_row3 row, int rank, const int64_t *shape, void *y,
 
 /* ---- matrix products (kernel_matmul.c) ---- */
 
-/* out [cols, rows] = in^T for a float matrix in [rows, cols] whose rows are ld
- * apart (kernel_transpose.c). */
+/* out [cols, rows] = in^T, or += if `add`, for a float matrix in [rows, cols];
+ * rows of `in` are ld apart, those of `out` ldo (kernel_transpose.c). */
 void kernel_transpose(cg_dtype dtype, int64_t rows, int64_t cols,
-                      const void *in, int64_t ld, void *out);
+                      const void *in, int64_t ld, void *out, int64_t ldo,
+                      bool add);
 
 /* C [m, n] = op(A) op(B), or C += if `accumulate`; op(A) [m, k] is A or, if ta,
  * A^T, and so for B. Rows of the stored matrices are lda, ldb, ldc apart. */
 typedef struct gemm_args {
   cg_dtype dtype;
   bool ta, tb, accumulate;
+  bool panels; /* B is a form that was kept */
   int64_t m, n, k;
   const void *a, *b;
   void *c;
@@ -140,15 +142,25 @@ typedef struct gemm_args {
 void kernel_gemm(const gemm_args *g);
 /* How much scratch memory the product needs. */
 size_t kernel_gemm_scratch(const gemm_args *g);
-/* The same by plain loops: the reference, and the portable path. */
+/* For a B that is used in many products: the bytes of the form of op(B) that
+ * these read fastest, 0 if that is B as it is; that form, into memory of that
+ * size; and *g with the form in the place of B. */
+size_t kernel_gemm_form_bytes(const gemm_args *g);
+void kernel_gemm_form(const gemm_args *g, void *form);
+void kernel_gemm_use(gemm_args *g, const void *form);
+/* The same as kernel_gemm by plain loops: the reference, and the portable
+ * path. */
 void kernel_gemm_plain(const gemm_args *g);
 /* What kernel_gemm uses for products that are not tiny: "libxsmm", "cblas",
  * "plain". */
 const char *kernel_gemm_backend(void);
 
-/* By libxsmm (kernel_gemm_xsmm.c); false if it has no kernel for the shape, in
- * which case C is as it was. */
-bool kernel_gemm_xsmm(const gemm_args *g);
+/* By libxsmm (kernel_gemm_xsmm.c). */
+void kernel_gemm_xsmm(const gemm_args *g);
+size_t kernel_gemm_xsmm_scratch(const gemm_args *g);
+size_t kernel_gemm_xsmm_form_bytes(const gemm_args *g);
+void kernel_gemm_xsmm_form(const gemm_args *g, void *form);
+void kernel_gemm_xsmm_use(gemm_args *g, const void *form);
 /* Can libxsmm make kernels on this processor? */
 bool kernel_gemm_xsmm_usable(void);
 

@@ -1,9 +1,12 @@
 /* kernel_gemm_xsmm.c - matrix products by libxsmm, which compiles kernels for
  * small shapes at run time.
  *
- * libxsmm's matrices are column-major and untransposed. A row-major product
- * C = A B is the column-major C^T = B^T A^T on the same memory, so only a
- * transposed operand has to be copied. Larger products are cut into blocks.
+ * libxsmm's matrices are column-major: a row-major C = A B is the column-major
+ * C^T = B^T A^T on the same memory. So rows of B and of C fill its vectors, A
+ * may be transposed, and B may not. Products of the size of a time step are one
+ * kernel; larger ones are cut into blocks, and what does not lie well in memory
+ * is copied to panels: B as [n / PANEL][k][PANEL], A^T as [m / M_BLOCK][k]
+ * [M_BLOCK].
  */
 #include "kernel.h"
 
@@ -12,81 +15,243 @@
 #include <libxsmm.h>
 #include <string.h>
 
-/* Block sizes of the three loops: a block of C stays in the first-level cache,
- * the two operand blocks in the second. */
-enum { M_BLOCK = 64, N_BLOCK = 64, K_BLOCK = 256 };
+enum {
+  PANEL_BYTES = 256, /* four registers: the widest row of a block of C */
+  M_BLOCK = 64,
+  K_BLOCK = 256,
+  M_CHUNK = 512,      /* rows of C for which A's panels are made at once */
+  FAR_BYTES = 2048,   /* rows so far apart compete for places in the cache */
+  NEAR_BYTES = 1 << 20, /* a B of this size stays in the second-level cache */
+  REUSE = 128, /* a panel of B is copied if so many rows of A go over it */
+  FLIP_K = 128 /* and C is computed as C^T if so many products add up */
+};
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t size_of(const gemm_args *g) {
+  return g->dtype == CG_F32 ? 4 : 8;
+}
+static int64_t panel_of(const gemm_args *g) { return PANEL_BYTES / size_of(g); }
+static const void *at(const gemm_args *g, const void *x, int64_t i) {
+  return (const char *)x + i * size_of(g);
+}
 
 /* ---- one block ---- */
 
 typedef libxsmm_blasint xint;
 
-/* C [m, n] (+)= A [m, k] B [k, n], all row-major; false if libxsmm has no
- * kernel for it. */
-static bool block_f32(xint m, xint n, xint k, const float *a, xint lda,
-                      const float *b, xint ldb, float *c, xint ldc, bool add) {
-  float alpha = 1, beta = add;
-  libxsmm_smmfunction f = libxsmm_smmdispatch(n, m, k, &ldb, &lda, &ldc, &alpha,
-                                              &beta, NULL, NULL);
-  if (f) f(b, a, c);
-  return f;
-}
-
-static bool block_f64(xint m, xint n, xint k, const double *a, xint lda,
-                      const double *b, xint ldb, double *c, xint ldc,
-                      bool add) {
-  double alpha = 1, beta = add;
-  libxsmm_dmmfunction f = libxsmm_dmmdispatch(n, m, k, &ldb, &lda, &ldc, &alpha,
-                                              &beta, NULL, NULL);
-  if (f) f(b, a, c);
-  return f;
-}
-
-/* The block at (i, j, l) of untransposed operands. */
-static bool block(const gemm_args *g, int64_t i, int64_t j, int64_t l) {
-  xint m = (xint)(g->m - i < M_BLOCK ? g->m - i : M_BLOCK);
-  xint n = (xint)(g->n - j < N_BLOCK ? g->n - j : N_BLOCK);
-  xint k = (xint)(g->k - l < K_BLOCK ? g->k - l : K_BLOCK);
+/* C (+)= op(A) B by one kernel, or by plain loops if libxsmm has none. */
+static void block(const gemm_args *g) {
+  int flags = g->ta ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;
+  xint m = (xint)g->m, n = (xint)g->n, k = (xint)g->k;
   xint lda = (xint)g->lda, ldb = (xint)g->ldb, ldc = (xint)g->ldc;
-  int64_t at_a = i * g->lda + l, at_b = l * g->ldb + j, at_c = i * g->ldc + j;
-  bool add = g->accumulate || l > 0;
-  if (g->dtype == CG_F32)
-    return block_f32(m, n, k, (const float *)g->a + at_a, lda,
-                     (const float *)g->b + at_b, ldb, (float *)g->c + at_c, ldc,
-                     add);
-  return block_f64(m, n, k, (const double *)g->a + at_a, lda,
-                   (const double *)g->b + at_b, ldb, (double *)g->c + at_c, ldc,
-                   add);
+  if (g->dtype == CG_F32) {
+    float alpha = 1, beta = g->accumulate;
+    libxsmm_smmfunction f = libxsmm_smmdispatch(n, m, k, &ldb, &lda, &ldc,
+                                                &alpha, &beta, &flags, NULL);
+    if (f)
+      f(g->b, g->a, g->c);
+    else
+      kernel_gemm_plain(g);
+    return;
+  }
+  double alpha = 1, beta = g->accumulate;
+  libxsmm_dmmfunction f = libxsmm_dmmdispatch(n, m, k, &ldb, &lda, &ldc, &alpha,
+                                              &beta, &flags, NULL);
+  if (f)
+    f(g->b, g->a, g->c);
+  else
+    kernel_gemm_plain(g);
+}
+
+/* ---- how a product is cut ---- */
+
+typedef struct plan {
+  bool pack_a, pack_b; /* into scratch memory */
+  int64_t m_block, n_block, k_block;
+  int64_t chunk; /* rows of C */
+} plan;
+
+static bool big(const gemm_args *g) {
+  return g->n * g->k * size_of(g) > NEAR_BYTES;
+}
+
+static plan plan_for(const gemm_args *g) {
+  const int64_t size = size_of(g), panel = panel_of(g);
+  bool far_b = g->ldb * size >= FAR_BYTES && g->m >= REUSE;
+  plan p = {.pack_a = g->ta && g->lda * size >= FAR_BYTES && g->n >= REUSE,
+            .pack_b = !g->panels && (g->tb || far_b),
+            .m_block = 2 * M_BLOCK,
+            .n_block = panel,
+            .k_block = g->k <= 2 * K_BLOCK && !g->ta ? g->k : K_BLOCK,
+            .chunk = g->m};
+  if (!g->panels && !p.pack_b && !big(g)) p.n_block = g->n;
+  if (p.pack_a) p.m_block = M_BLOCK;
+  if (p.pack_a || g->panels || p.pack_b) p.chunk = M_CHUNK;
+  return p;
+}
+
+/* More columns than whole registers waste what C^T would not? */
+static bool flips(const gemm_args *g) {
+  const int64_t lanes = 64 / size_of(g);
+  const int64_t wide = (g->n + lanes - 1) / lanes * lanes * g->m;
+  const int64_t high = (g->m + lanes - 1) / lanes * lanes * g->n;
+  return g->ta && !g->tb && !g->panels && g->k >= FLIP_K && wide * 9 > high * 10;
+}
+
+static int64_t packed_a(const plan *p, const gemm_args *g) {
+  return p->pack_a ? least(p->chunk, g->m) * least(p->k_block, g->k) : 0;
+}
+
+static int64_t packed_b(const plan *p, const gemm_args *g) {
+  return p->pack_b ? least(p->n_block, g->n) * least(p->k_block, g->k) : 0;
+}
+
+static gemm_args flipped(const gemm_args *g) {
+  gemm_args f = *g;
+  f.m = g->n;
+  f.n = g->m;
+  f.a = g->b;
+  f.b = g->a;
+  f.lda = g->ldb;
+  f.ldb = g->lda;
+  f.c = g->scratch;
+  f.ldc = f.n;
+  f.accumulate = false;
+  f.scratch = g->scratch ? (char *)g->scratch + f.m * f.n * size_of(g) : NULL;
+  return f;
+}
+
+size_t kernel_gemm_xsmm_scratch(const gemm_args *g) {
+  gemm_args f = *g;
+  int64_t n = 0;
+  if (flips(g)) {
+    n = g->m * g->n;
+    f = flipped(g);
+  }
+  plan p = plan_for(&f);
+  return (size_t)((n + packed_a(&p, &f) + packed_b(&p, &f)) * size_of(g));
+}
+
+/* ---- panels ---- */
+
+/* Rows [l, l + k) of columns [j, j + n) of op(B), contiguous. */
+static void pack_b(const gemm_args *g, int64_t l, int64_t k, int64_t j,
+                   int64_t n, void *out) {
+  if (g->tb) {
+    kernel_transpose(g->dtype, n, k, at(g, g->b, j * g->ldb + l), g->ldb, out,
+                     n, false);
+    return;
+  }
+  const size_t bytes = (size_t)(n * size_of(g));
+  for (int64_t i = 0; i < k; i++)
+    memcpy((char *)out + (size_t)i * bytes,
+           at(g, g->b, (l + i) * g->ldb + j), bytes);
+}
+
+/* Rows [l, l + k) of columns [i, i + m) of a transposed A, as panels. */
+static void pack_a(const gemm_args *g, int64_t l, int64_t k, int64_t i,
+                   int64_t m, void *out) {
+  for (int64_t j = 0; j < m; j += M_BLOCK) {
+    const size_t bytes = (size_t)(least(M_BLOCK, m - j) * size_of(g));
+    char *to = (char *)out + j * k * size_of(g);
+    for (int64_t r = 0; r < k; r++)
+      memcpy(to + (size_t)r * bytes, at(g, g->a, (l + r) * g->lda + i + j),
+             bytes);
+  }
+}
+
+/* ---- a form of op(B) that is worth keeping ---- */
+
+static bool wants_panels(const gemm_args *g) {
+  return big(g) && g->n > panel_of(g);
+}
+
+size_t kernel_gemm_xsmm_form_bytes(const gemm_args *g) {
+  if (g->panels || !(g->tb || wants_panels(g))) return 0;
+  return (size_t)(g->n * g->k * size_of(g));
+}
+
+void kernel_gemm_xsmm_form(const gemm_args *g, void *out) {
+  const int64_t width = wants_panels(g) ? panel_of(g) : g->n;
+  for (int64_t j = 0; j < g->n; j += width)
+    pack_b(g, 0, g->k, j, least(width, g->n - j),
+           (char *)out + j * g->k * size_of(g));
+}
+
+void kernel_gemm_xsmm_use(gemm_args *g, const void *form) {
+  g->panels = wants_panels(g);
+  g->b = form;
+  g->ldb = g->n;
+  g->tb = false;
 }
 
 /* ---- the whole product ---- */
 
-/* Replaces transposed operands by transposes in scratch memory. */
-static gemm_args untransposed(const gemm_args *g) {
-  gemm_args u = *g;
-  char *scratch = g->scratch;
-  if (g->ta) {
-    kernel_transpose(g->dtype, g->k, g->m, g->a, g->lda, scratch);
-    u.a = scratch;
-    u.lda = g->k;
-    u.ta = false;
-    scratch += (size_t)(g->m * g->k) * (g->dtype == CG_F32 ? 4 : 8);
+/* Columns [j, j + n) of B, rows from l on, as an operand of the block *b. */
+static void place_b(const gemm_args *g, const plan *p, int64_t l, int64_t j,
+                    void *packed, gemm_args *b) {
+  b->tb = false;
+  b->n = least(p->n_block, g->n - j);
+  b->ldb = b->n;
+  if (g->panels) {
+    b->b = at(g, g->b, j * g->k + l * b->n);
+  } else if (p->pack_b) {
+    pack_b(g, l, b->k, j, b->n, packed);
+    b->b = packed;
+  } else {
+    b->b = at(g, g->b, l * g->ldb + j);
+    b->ldb = g->ldb;
   }
-  if (g->tb) {
-    kernel_transpose(g->dtype, g->n, g->k, g->b, g->ldb, scratch);
-    u.b = scratch;
-    u.ldb = g->n;
-    u.tb = false;
-  }
-  return u;
 }
 
-bool kernel_gemm_xsmm(const gemm_args *g) {
-  gemm_args u = untransposed(g);
-  for (int64_t i = 0; i < u.m; i += M_BLOCK)
-    for (int64_t j = 0; j < u.n; j += N_BLOCK)
-      for (int64_t l = 0; l < u.k; l += K_BLOCK)
-        if (!block(&u, i, j, l)) return false;
-  return true;
+/* Rows [i, i + m) of op(A), columns from l on; `first` is the chunk's row. */
+static void place_a(const gemm_args *g, const plan *p, int64_t l, int64_t i,
+                    int64_t first, const void *packed, gemm_args *b) {
+  if (p->pack_a) {
+    b->a = at(g, packed, (i - first) * b->k);
+    b->lda = b->m;
+  } else {
+    b->a = at(g, g->a, g->ta ? l * g->lda + i : i * g->lda + l);
+  }
+}
+
+/* Rows [first, first + rows) of C from op(A)'s columns [l, l + b->k). */
+static void chunk(const gemm_args *g, const plan *p, int64_t first,
+                  int64_t rows, int64_t l, gemm_args *b) {
+  char *packed = (char *)g->scratch;
+  char *panel = p->pack_a ? packed + packed_a(p, g) * size_of(g) : packed;
+  if (p->pack_a) pack_a(g, l, b->k, first, rows, packed);
+  for (int64_t j = 0; j < g->n; j += p->n_block) {
+    place_b(g, p, l, j, panel, b);
+    for (int64_t i = first; i < first + rows; i += p->m_block) {
+      b->m = least(p->m_block, first + rows - i);
+      place_a(g, p, l, i, first, packed, b);
+      b->c = (char *)g->c + (i * g->ldc + j) * size_of(g);
+      block(b);
+    }
+  }
+}
+
+static void multiply(const gemm_args *g) {
+  plan p = plan_for(g);
+  gemm_args b = *g;
+  for (int64_t i = 0; i < g->m; i += p.chunk)
+    for (int64_t l = 0; l < g->k; l += p.k_block) {
+      b.k = least(p.k_block, g->k - l);
+      b.accumulate = g->accumulate || l > 0;
+      chunk(g, &p, i, least(p.chunk, g->m - i), l, &b);
+    }
+}
+
+void kernel_gemm_xsmm(const gemm_args *g) {
+  if (!flips(g)) {
+    multiply(g);
+    return;
+  }
+  gemm_args f = flipped(g);
+  multiply(&f);
+  kernel_transpose(g->dtype, f.m, f.n, f.c, f.ldc, g->c, g->ldc,
+                   g->accumulate);
 }
 
 bool kernel_gemm_xsmm_usable(void) {

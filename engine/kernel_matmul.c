@@ -110,23 +110,48 @@ static bool tiny(const gemm_args *g) {
 }
 #endif
 
+#ifdef CG_HAVE_XSMM
 /* A product with a few rows is bound by reading the matrix once: transposing it
  * first would double that. */
 static bool suits_xsmm(const gemm_args *g) {
-#ifdef CG_HAVE_XSMM
   return kernel_gemm_xsmm_usable() && !tiny(g) && (!g->tb || g->m >= 8) &&
          (!g->ta || g->n >= 8) && g->lda <= INT_MAX && g->ldb <= INT_MAX &&
          g->ldc <= INT_MAX;
+}
+#endif
+
+size_t kernel_gemm_scratch(const gemm_args *g) {
+#ifdef CG_HAVE_XSMM
+  if (suits_xsmm(g)) return kernel_gemm_xsmm_scratch(g);
+#endif
+  (void)g;
+  return 0;
+}
+
+size_t kernel_gemm_form_bytes(const gemm_args *g) {
+#ifdef CG_HAVE_XSMM
+  if (suits_xsmm(g)) return kernel_gemm_xsmm_form_bytes(g);
+#endif
+  (void)g;
+  return 0;
+}
+
+void kernel_gemm_form(const gemm_args *g, void *form) {
+#ifdef CG_HAVE_XSMM
+  kernel_gemm_xsmm_form(g, form);
 #else
   (void)g;
-  return false;
+  (void)form;
 #endif
 }
 
-size_t kernel_gemm_scratch(const gemm_args *g) {
-  if (!suits_xsmm(g)) return 0;
-  int64_t n = (g->ta ? g->m * g->k : 0) + (g->tb ? g->k * g->n : 0);
-  return (size_t)n * (g->dtype == CG_F32 ? 4 : 8);
+void kernel_gemm_use(gemm_args *g, const void *form) {
+#ifdef CG_HAVE_XSMM
+  kernel_gemm_xsmm_use(g, form);
+#else
+  (void)g;
+  (void)form;
+#endif
 }
 
 #ifdef CG_HAVE_CBLAS
@@ -157,7 +182,10 @@ void kernel_gemm(const gemm_args *g) {
     return;
   }
 #ifdef CG_HAVE_XSMM
-  if (suits_xsmm(g) && kernel_gemm_xsmm(g)) return;
+  if (suits_xsmm(g)) {
+    kernel_gemm_xsmm(g);
+    return;
+  }
 #endif
 #ifdef CG_HAVE_CBLAS
   if (suits_cblas(g)) {

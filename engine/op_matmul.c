@@ -52,16 +52,6 @@ static cg_status copy_matrix(const cg_call *call, const cg_tensor *x,
   return CG_OK;
 }
 
-/* Where b is a leaf that would be transposed, takes its kept transpose. */
-static bool use_transposed(cg_tape *tape, cg_tensor *b, gemm_args *g) {
-  const void *t = g->tb ? tape_transposed(tape, b) : NULL;
-  if (!t) return false;
-  g->b = t;
-  g->ldb = g->n;
-  g->tb = false;
-  return true;
-}
-
 /* out (+)= op(a) op(b). */
 static cg_status product(const cg_call *call, const cg_tensor *a,
                          cg_tensor *b, cg_tensor *out, bool accumulate) {
@@ -77,10 +67,8 @@ static cg_status product(const cg_call *call, const cg_tensor *a,
   g.accumulate = accumulate;
   g.c = out->data;
   g.ldc = g.n > 0 ? g.n : 1;
-  size_t bytes = kernel_gemm_scratch(&g);
-  if (bytes && use_transposed(call->tape, b, &g)) bytes = kernel_gemm_scratch(&g);
-  g.scratch = bytes ? cg_call_scratch(call, bytes) : NULL;
-  if (bytes && !g.scratch) return cg_tape_status(call->tape);
+  if (!gemm_prepare(call->tape, b, &g, call->op->name))
+    return cg_tape_status(call->tape);
   kernel_gemm(&g);
   return CG_OK;
 }

@@ -316,9 +316,7 @@ void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
   g.c = sum->data;
   g.ldc = g.n;
   g.accumulate = !fresh;
-  size_t bytes = kernel_gemm_scratch(&g);
-  g.scratch = bytes ? tape_scratch(w->tape, bytes, w->name) : NULL;
-  if (!bytes || g.scratch) kernel_gemm(&g);
+  if (gemm_prepare(w->tape, b, &g, w->name)) kernel_gemm(&g);
   tape_drop_scratch(w->tape);
   if (trace && !w->tape->error.status) trace_given(v, i, sum);
 }

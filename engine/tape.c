@@ -1,5 +1,5 @@
 /* tape.c - the life of a tape: making, marking, rewinding, errors, figures. */
-#include "kernel.h"
+#include "gemm_operand.h"
 #include "tape_impl.h"
 #include "watch.h"
 
@@ -316,30 +316,13 @@ static void rebuild_proxy_table(cg_tape *tape) {
     *table_cell(tape, t_proxied(tape->proxies[i])) = (uint32_t)i + 1;
 }
 
-static size_t data_bytes(const cg_tensor *x) {
-  return (size_t)t_numel(x) * dtype_size(x->dtype);
-}
-
 /* Forgets all proxies but the oldest `keep`. */
 static void drop_proxies(cg_tape *tape, size_t keep) {
   if (tape->n_proxies <= keep) return;
-  for (size_t i = keep; i < tape->n_proxies; i++) {
-    cg_tensor *p = tape->proxies[i];
-    if (p->transposed) pool_put(&tape->pool, p->transposed, data_bytes(p));
-  }
+  for (size_t i = keep; i < tape->n_proxies; i++)
+    gemm_drop_forms(tape, tape->proxies[i]);
   tape->n_proxies = keep;
   rebuild_proxy_table(tape);
-}
-
-const void *tape_transposed(cg_tape *tape, cg_tensor *x) {
-  if (!(x->flags & T_PROXY) || x->rank != 2) return NULL;
-  if (x->transposed) return x->transposed;
-  void *block;
-  if (pool_get(&tape->pool, data_bytes(x), &block)) return NULL;
-  kernel_transpose(x->dtype, x->dims[0], x->dims[1], x->data, x->dims[1],
-                   block);
-  x->transposed = block;
-  return block;
 }
 
 /* Room for one more proxy, with the table at most half full. */

@@ -137,11 +137,6 @@ void tape_drop_scratch(cg_tape *tape);
 struct scratch_block *tape_scratch_begin(cg_tape *tape);
 void tape_scratch_end(cg_tape *tape, struct scratch_block *outer);
 
-/* The transpose of the matrix that a proxy shows, made when first asked for and
- * kept as long as the proxy: a weight is used at every time step. NULL for
- * other tensors, or if there is no memory for it. */
-const void *tape_transposed(cg_tape *tape, cg_tensor *x);
-
 /* Has the leaf behind x (if any) been modified since x was recorded? */
 bool tape_is_modified(const cg_tensor *x);
 

@@ -38,6 +38,8 @@ enum {
   T_OUTPUT = 1 << 14     /* an output of a segment (segment.h) */
 };
 
+struct gemm_forms;
+
 struct leaf_info {
   const cg_allocator *allocator;
   size_t bytes; /* of the data block */
@@ -56,7 +58,7 @@ struct cg_tensor {
   cg_tensor *slot; /* the gradient under accumulation during a walk */
   union {
     cg_tensor *grad;  /* the gradient of a leaf, or the retained one */
-    void *transposed; /* PROXY: see tape_transposed */
+    struct gemm_forms *forms; /* PROXY: see gemm_operand.h, or NULL */
   };
   uint32_t serial; /* position in the recording */
   uint32_t check;  /* tells a live tensor from other memory */

@@ -1,0 +1,152 @@
+/* test_matmul_large.c - matrix products of sizes at which libraries cut them
+ * into blocks, copy panels or turn them round: y = op(A) op(B) for leaves A and
+ * B, and both gradients, against three loops over doubles. */
+#include "engine_test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct matrix {
+  int64_t rows, cols;
+  double *at;
+} matrix;
+
+static matrix matrix_of(cg_rng *rng, int64_t rows, int64_t cols) {
+  matrix x = {rows, cols, malloc(sizeof(double) * (size_t)(rows * cols))};
+  ck_assert_ptr_nonnull(x.at);
+  for (int64_t i = 0; i < rows * cols; i++) /* a float32, exactly */
+    x.at[i] = (double)(float)(cg_rng_normal(rng) + 0.385);
+  return x;
+}
+
+static cg_tensor *leaf_like(const matrix *x, cg_dtype dtype) {
+  cg_tensor *leaf =
+      cg_leaf_new(NULL, dtype, CG_DIMS(x->rows, x->cols), NULL);
+  ck_assert_ptr_nonnull(leaf);
+  for (int64_t i = 0; i < x->rows * x->cols; i++) {
+    if (dtype == CG_F32)
+      ((float *)cg_leaf_data(leaf))[i] = (float)x->at[i];
+    else
+      ((double *)cg_leaf_data(leaf))[i] = x->at[i];
+  }
+  cg_leaf_set_requires_grad(leaf, true);
+  return leaf;
+}
+
+/* Element (i, j) of op(a) op(b) to rounding, `times` over. */
+static void check_element(const cg_tensor *got, const matrix *a, bool ta,
+                          const matrix *b, bool tb, int64_t i, int64_t j,
+                          int times) {
+  int64_t k = ta ? a->rows : a->cols, n = tb ? b->rows : b->cols;
+  double sum = 0, size = 0;
+  for (int64_t l = 0; l < k; l++) {
+    double term = a->at[ta ? l * a->cols + i : i * a->cols + l] *
+                  b->at[tb ? j * b->cols + l : l * b->cols + j];
+    sum += term;
+    size += fabs(term);
+  }
+  double tolerance = cg_tensor_dtype(got) == CG_F32 ? 2e-6 : 2e-15;
+  double have = cg_tensor_get(got, i * n + j);
+  ck_assert_msg(fabs(have - times * sum) <= tolerance * times * size,
+                "(%d, %d): %.9g, but %.9g", (int)i, (int)j, have, times * sum);
+}
+
+/* The border and, inside, every element of some rows and columns. */
+static void check(const cg_tensor *got, const matrix *a, bool ta,
+                  const matrix *b, bool tb, int times) {
+  int64_t m = ta ? a->cols : a->rows, n = tb ? b->rows : b->cols;
+  has_shape(got, CG_DIMS(m, n));
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++)
+      if (i % 61 < 2 || j % 53 < 2 || i == m - 1 || j == n - 1)
+        check_element(got, a, ta, b, tb, i, j, times);
+}
+
+static void check_gradients(const cg_tensor *A, const cg_tensor *B,
+                            const matrix *a, bool ta, const matrix *b, bool tb,
+                            const matrix *g, int times) {
+  const cg_tensor *gA = cg_tensor_grad(A), *gB = cg_tensor_grad(B);
+  if (ta)
+    check(gA, b, tb, g, true, times);
+  else
+    check(gA, g, false, b, !tb, times);
+  if (tb)
+    check(gB, g, true, a, ta, times);
+  else
+    check(gB, a, !ta, g, false, times);
+}
+
+/* m, n, k; what they are for is said from libxsmm's side. */
+static const int64_t shapes[][3] = {
+    {9, 300, 200},   /* a matrix that fits the cache */
+    {10, 530, 520},  /* one that does not: kept as panels */
+    {300, 530, 520}, /* more rows than a chunk has */
+    {130, 65, 300},  /* a column beyond whole registers */
+    {65, 130, 300},
+    {520, 140, 33},  /* rows far apart, on either side */
+    {140, 520, 33},
+    {3, 600, 500},   /* few rows */
+    {600, 3, 500},
+    {1, 257, 129},
+    {257, 1, 129},
+};
+
+START_TEST(products_and_gradients) {
+  bool f64 = _i & 1, ta = _i & 2, tb = _i & 4;
+  const int64_t *s = shapes[_i / 8];
+  cg_rng rng = cg_rng_seed(90 + (uint64_t)_i);
+  matrix a = matrix_of(&rng, ta ? s[2] : s[0], ta ? s[0] : s[2]);
+  matrix b = matrix_of(&rng, tb ? s[1] : s[2], tb ? s[2] : s[1]);
+  matrix g = matrix_of(&rng, s[0], s[1]);
+  cg_dtype dtype = f64 ? CG_F64 : CG_F32;
+  cg_tensor *A = leaf_like(&a, dtype), *B = leaf_like(&b, dtype);
+  cg_tensor *G = leaf_like(&g, dtype);
+  cg_tape *tape = cg_tape_new(NULL);
+  for (int round = 1; round <= 2; round++) {
+    /* Used twice, so that what is kept for B is used, too. */
+    cg_tensor *y[2], *gy[2] = {G, G};
+    for (int i = 0; i < 2; i++) {
+      y[i] = cg_matmul_t(tape, A, B, ta, tb);
+      check(y[i], &a, ta, &b, tb, 1);
+    }
+    ck_assert_int_eq(cg_backward_from(tape, y, gy, 2), CG_OK);
+    fine(tape);
+    check_gradients(A, B, &a, ta, &b, tb, &g, 2 * round);
+    cg_tape_reset(tape);
+  }
+  cg_tape_free(tape);
+  cg_leaf_free(A);
+  cg_leaf_free(B);
+  cg_leaf_free(G);
+  free(a.at);
+  free(b.at);
+  free(g.at);
+}
+END_TEST
+
+/* What is kept of a weight is not used for its next version. */
+START_TEST(a_new_version_is_read_anew) {
+  cg_rng rng = cg_rng_seed(5);
+  matrix a = matrix_of(&rng, 16, 520), b = matrix_of(&rng, 530, 520);
+  cg_tensor *A = leaf_like(&a, CG_F32), *B = leaf_like(&b, CG_F32);
+  cg_tape *tape = cg_tape_new(NULL);
+  check(cg_matmul_t(tape, A, B, false, true), &a, false, &b, true, 1);
+  b.at[700] = 2.5;
+  ((float *)cg_leaf_data(B))[700] = 2.5f;
+  check(cg_matmul_t(tape, A, B, false, true), &a, false, &b, true, 1);
+  fine(tape);
+  cg_tape_free(tape);
+  cg_leaf_free(A);
+  cg_leaf_free(B);
+  free(a.at);
+  free(b.at);
+}
+END_TEST
+
+int main(void) {
+  TCase *tc = tcase_create("all");
+  tcase_set_timeout(tc, 100);
+  tcase_add_loop_test(tc, products_and_gradients, 0, 8 * N_OF(shapes));
+  tcase_add_test(tc, a_new_version_is_read_anew);
+  return run_case("matmul_large", tc);
+}
