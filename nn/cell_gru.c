@@ -17,10 +17,10 @@ static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
 
 static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
                        cg_tensor **state) {
+  int64_t H = a->H;
   cg_tensor *h = state[0];
-  cg_tensor *hp_t = cg_linear(tape, h, a->w[CG_W_HH], a->w[CG_B_HH]);
-  if (!hp_t) return NULL;
-  int64_t H = cg_tensor_dim(hp_t, 1) / 3;
+  cg_tensor *hp_t = cg_linear(tape, cg_cell_entering(tape, a, h),
+                              a->w[CG_W_HH], a->w[CG_B_HH]);
   cg_tensor *z_ru = cg_add(tape, cg_narrow(tape, xp_t, 1, 0, 2 * H),
                            cg_narrow(tape, hp_t, 1, 0, 2 * H));
   cg_tensor *r_u = cg_sigmoid(tape, z_ru);

@@ -18,7 +18,7 @@ int64_t cg_rnn_size(const cg_rnn_config *c, cg_cell_size size, int64_t I) {
   switch (size) {
     case CG_SIZE_I: return I;
     case CG_SIZE_H: return c->hidden_size;
-    case CG_SIZE_R: return c->hidden_size;
+    case CG_SIZE_R: return c->proj_size ? c->proj_size : c->hidden_size;
     case CG_SIZE_GH: return cg_rnn_config_cell(c)->gates * c->hidden_size;
     default: return -1;
   }
@@ -66,11 +66,36 @@ static const char *bad_forget_bias(const cg_rnn_config *c) {
                                        "biases";
 }
 
+static const char *bad_projection(const cg_rnn_config *c,
+                                  const cg_cell *cell) {
+  if (c->proj_size == 0) return NULL;
+  if (!cell->projects) return "a proj_size needs an LSTM";
+  return c->proj_size > 0 && c->proj_size < c->hidden_size
+             ? NULL
+             : "its proj_size is not between 0 and its hidden_size";
+}
+
+static bool share(double p) { return p >= 0 && p <= 1; }
+
+static const char *bad_share(const cg_rnn_config *c, const cg_cell *cell) {
+  if (!share(c->dropout)) return "its dropout is not in 0 .. 1";
+  if (!share(c->state_dropout)) return "its state_dropout is not in 0 .. 1";
+  if (!share(c->zoneout)) return "its zoneout is not in 0 .. 1";
+  if (!share(c->zoneout_c)) return "its zoneout_c is not in 0 .. 1";
+  return c->zoneout_c > 0 && cell->n_states < 2
+             ? "a zoneout_c needs a cell with a state c"
+             : NULL;
+}
+
 const char *cg_rnn_config_complete(cg_rnn_config *c) {
   if (c->num_layers == 0) c->num_layers = 1;
   if ((unsigned)c->cell >= CG_CELL_COUNT)
     return "its cell is none of cg_cell_kind";
   const char *bad = c->custom ? bad_cell(c->custom) : NULL;
-  if (!bad) bad = bad_phi(c, cg_rnn_config_cell(c));
+  if (bad) return bad;
+  const cg_cell *cell = cg_rnn_config_cell(c);
+  bad = bad_phi(c, cell);
+  if (!bad) bad = bad_projection(c, cell);
+  if (!bad) bad = bad_share(c, cell);
   return bad ? bad : bad_forget_bias(c);
 }
