@@ -49,15 +49,17 @@ static cg_tensor *add_param(cg_layer_builder *b, const cg_rnn *rnn,
   return w;
 }
 
-/* b_f, the sum of two, becomes what is asked for. */
-static void set_forget_bias(cg_layer_builder *b, const cg_cell_args *a,
-                            const cg_rnn_config *c) {
-  if (b->failed || !b->rng || c->forget_bias == 0) return;
-  for (int which = 0; which < 2 && !b->failed; which++) {
-    cg_init_rule rule = {CG_INIT_CONSTANT, which ? 0 : c->forget_bias, 0};
-    b->failed = cg_init_rows(a->w[which ? CG_B_HH : CG_B_IH], a->H, a->H,
-                             &rule, NULL, cg_params_allocator(b->params),
-                             b->err);
+/* b_f, the sum of the cell's biases, becomes what is asked for. */
+static void set_forget_bias(cg_layer_builder *b, const cg_rnn *rnn,
+                            const cg_cell_args *a) {
+  cg_init_rule rule = {CG_INIT_CONSTANT, rnn->config.forget_bias, 0};
+  if (b->failed || !b->rng || rule.a == 0) return;
+  for (int i = 0; i < CG_CELL_MAX_PARAMS && !b->failed; i++) {
+    const cg_cell_param *p = &rnn->cell->params[i];
+    if (!p->name || p->when != CG_WHEN_BIAS || p->rows != CG_SIZE_GH) continue;
+    b->failed = cg_init_rows(a->w[i], a->H, a->H, &rule, NULL,
+                             rnn->allocator, b->err);
+    rule.a = 0;
   }
 }
 
@@ -86,7 +88,7 @@ static void add_part(cg_layer_builder *b, cg_rnn *rnn, int part) {
   a->I = k ? D * a->R : c->input_size;
   for (int i = 0; i < CG_CELL_MAX_PARAMS && cell->params[i].name; i++)
     a->w[i] = add_param(b, rnn, &cell->params[i], layer);
-  set_forget_bias(b, a, c);
+  set_forget_bias(b, rnn, a);
   if (cell->init && b->rng && !b->failed &&
       cell->init(a, b->rng, b->err))
     b->failed = true;

@@ -5,13 +5,23 @@
 
 #include "rnn_impl.h"
 
-static const cg_cell *const cells[CG_CELL_COUNT] = {
-    [CG_CELL_RNN] = &cg_cell_simple,
-    [CG_CELL_LSTM] = &cg_cell_lstm,
-    [CG_CELL_GRU] = &cg_cell_gru};
+/* The forms of each cell, NULL where there is none. */
+static const struct {
+  const cg_cell *plain, *compact, *norm, *before;
+} cells[CG_CELL_COUNT] = {
+    [CG_CELL_RNN] = {&cg_cell_simple, &cg_cell_simple_compact,
+                     &cg_cell_simple_norm, NULL},
+    [CG_CELL_LSTM] = {&cg_cell_lstm, &cg_cell_lstm_compact, &cg_cell_lstm_norm,
+                      NULL},
+    [CG_CELL_GRU] = {&cg_cell_gru, NULL, &cg_cell_gru_norm,
+                     &cg_cell_gru_before}};
 
 const cg_cell *cg_rnn_config_cell(const cg_rnn_config *c) {
-  return c->custom ? c->custom : cells[c->cell];
+  return c->custom         ? c->custom
+         : c->compact      ? cells[c->cell].compact
+         : c->layer_norm   ? cells[c->cell].norm
+         : c->reset_before ? cells[c->cell].before
+                           : cells[c->cell].plain;
 }
 
 int64_t cg_rnn_size(const cg_rnn_config *c, cg_cell_size size, int64_t I) {
@@ -47,6 +57,17 @@ static const char *bad_cell(const cg_cell *cell) {
     if (bad) return bad;
   }
   return NULL;
+}
+
+static const char *bad_form(const cg_rnn_config *c) {
+  int forms = c->compact + c->layer_norm + c->reset_before;
+  if (forms > 1)
+    return "compact, layer_norm and reset_before exclude each other";
+  if (forms && c->custom)
+    return "compact, layer_norm and reset_before are not for a custom cell";
+  if (cg_rnn_config_cell(c)) return NULL;
+  return c->compact ? "the compact form needs an RNN or LSTM"
+                    : "reset_before needs a GRU";
 }
 
 static const char *bad_phi(const cg_rnn_config *c, const cg_cell *cell) {
@@ -92,6 +113,7 @@ const char *cg_rnn_config_complete(cg_rnn_config *c) {
   if ((unsigned)c->cell >= CG_CELL_COUNT)
     return "its cell is none of cg_cell_kind";
   const char *bad = c->custom ? bad_cell(c->custom) : NULL;
+  if (!bad) bad = bad_form(c);
   if (bad) return bad;
   const cg_cell *cell = cg_rnn_config_cell(c);
   bad = bad_phi(c, cell);

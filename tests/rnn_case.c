@@ -24,7 +24,9 @@ static cg_rnn_config config_of(const cg_safetensors *file) {
                      .no_bias = number(file, "no_bias"),
                      .bidirectional = number(file, "bidirectional"),
                      .batch_first = number(file, "batch_first"),
-                     .proj_size = number(file, "proj_size")};
+                     .proj_size = number(file, "proj_size"),
+                     .layer_norm = number(file, "layer_norm"),
+                     .reset_before = number(file, "reset_before")};
   c.cell = is(file, "cell", "lstm")  ? CG_CELL_LSTM
            : is(file, "cell", "gru") ? CG_CELL_GRU
                                      : CG_CELL_RNN;

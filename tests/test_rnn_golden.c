@@ -1,5 +1,6 @@
-/* test_rnn_golden.c - recurrent nets in a dozen configurations equal PyTorch's:
- * outputs, last states and all gradients (golden/make_rnn.py). */
+/* test_rnn_golden.c - recurrent nets in a dozen configurations equal PyTorch's,
+ * and variants that it computes step by step: outputs, last states and all
+ * gradients (golden/make_rnn.py, make_rnn_variants.py). */
 #include "nn_test.h"
 #include "rnn_case.h"
 
@@ -8,7 +9,9 @@ static const char *const files[] = {
     "rnn_no_bias_batch_first",      "lstm_bi",
     "lstm_lengths", "lstm_bi_lengths_batch_first",
     "lstm_proj",    "lstm_proj_bi_lengths",
-    "gru_bi",       "gru_lengths",  "gru_bi_lengths_batch_first"};
+    "gru_bi",       "gru_lengths",  "gru_bi_lengths_batch_first",
+    "norm_rnn",     "norm_lstm",    "norm_gru",
+    "gru_before"};
 
 /* Of the file's arrays, those that are results. */
 static int count_results(const cg_safetensors *file) {

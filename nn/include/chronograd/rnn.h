@@ -27,6 +27,15 @@
  * and, if asked for and not in PyTorch, <name>.h0_l<k> [R] and, for an LSTM,
  * <name>.c0_l<k> [H]. Those of the second direction, which reads from the end
  * to the beginning, end with "_reverse", and so does its scope.
+ *
+ * With layer_norm, where N brings a row to mean 0 and variance 1 (plus 1e-5),
+ *   RNN   z_t = norm_weight * N(W_ih x_t + W_hh h_{t-1}) + bias
+ *   LSTM  z_t = norm_ih_weight * N(W_ih x_t) + norm_hh_weight * N(W_hh h_{t-1})
+ *             + bias, N of all gates together, and
+ *         h_t = s(z_o) * tanh(norm_c_weight * N(c_t) + norm_c_bias)
+ *   GRU   as above, with norm_ih_weight * N(W_i x_t) + bias_ih for what x_t
+ *         makes and norm_hh_weight * N(W_h h_{t-1}) + bias_hh for what h_{t-1}
+ *         makes, N of r and u together and of n alone.
  */
 #ifndef CHRONOGRAD_RNN_H
 #define CHRONOGRAD_RNN_H
@@ -64,9 +73,17 @@ typedef struct cg_rnn_config {
   bool learned_h0;  /* the first state is parameters (they begin at zero);
                        unset: zeros */
   bool batch_first; /* x is [B, T, I], result [B, T, DR]; unset: T first */
+  bool compact; /* of RNN and LSTM: one product of [W_ih W_hh] with x_t over
+                   h_{t-1}, instead of two; the same parameters and, to
+                   rounding, results. Unset: two */
+  bool layer_norm; /* normalised products (J. Ba, J. Kiros, G. Hinton, 2016),
+                      with the parameters below; unset: none are */
+  bool reset_before; /* of a GRU: n_t = tanh(W_in x_t + b_in +
+                        W_hn (r_t * h_{t-1}) + b_hn), as first published (K.
+                        Cho et al., 2014); unset: as above */
   double forget_bias; /* of an LSTM with biases: b_if begins with this value
                          and b_hf with 0; unset, or 0: both are drawn, as in
-                         PyTorch */
+                         PyTorch (with layer_norm, b_f begins at 0) */
   /* The following act only in runs that have a generator (cg_rnn_run), that
    * is, in training, but for zoneout, whose expectation acts in the others. */
   double dropout;   /* share of the elements that are dropped between layers,
