@@ -6,6 +6,11 @@ cg_tensor *cg_cell_activate(cg_tape *tape, const cg_cell_args *a,
   return a->activation ? a->activation(tape, z) : cg_activate(tape, a->phi, z);
 }
 
+cg_tensor *cg_cell_entering(cg_tape *tape, const cg_cell_args *a,
+                            cg_tensor *h) {
+  return a->h_mask ? cg_mul(tape, h, a->h_mask) : h;
+}
+
 cg_tensor *cg_cell_project_both(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
   cg_tensor *b_ih = a->w[CG_B_IH];
   cg_tensor *b = b_ih ? cg_add(tape, b_ih, a->w[CG_B_HH]) : NULL;

@@ -10,6 +10,24 @@
  */
 #include "cells.h"
 
+cg_tensor *cg_cell_mix(cg_tape *tape, cg_tensor *u, cg_tensor *h,
+                       cg_tensor *n) {
+  return cg_add(tape, n, cg_mul(tape, u, cg_sub(tape, h, n)));
+}
+
+cg_tensor *cg_cell_gru_gates(cg_tape *tape, const cg_cell_args *a,
+                             cg_tensor *xp_t, cg_tensor *hp_ru,
+                             cg_tensor *hp_n, cg_tensor *h) {
+  int64_t H = a->H;
+  cg_tensor *r_u = cg_sigmoid(
+      tape, cg_add(tape, cg_narrow(tape, xp_t, 1, 0, 2 * H), hp_ru));
+  cg_tensor *r = cg_narrow(tape, r_u, 1, 0, H);
+  cg_tensor *u = cg_narrow(tape, r_u, 1, H, H);
+  cg_tensor *n = cg_tanh(tape, cg_add(tape, cg_narrow(tape, xp_t, 1, 2 * H, H),
+                                      cg_mul(tape, r, hp_n)));
+  return cg_cell_mix(tape, u, h, n);
+}
+
 /* b_hh stays out: that of n belongs inside the product with r_t. */
 static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
   return cg_linear(tape, x, a->w[CG_W_IH], a->w[CG_B_IH]);
@@ -17,21 +35,12 @@ static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
 
 static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
                        cg_tensor **state) {
-  cg_tensor *h = state[0];
-  cg_tensor *hp_t = cg_linear(tape, h, a->w[CG_W_HH], a->w[CG_B_HH]);
-  if (!hp_t) return NULL;
-  int64_t H = cg_tensor_dim(hp_t, 1) / 3;
-  cg_tensor *z_ru = cg_add(tape, cg_narrow(tape, xp_t, 1, 0, 2 * H),
-                           cg_narrow(tape, hp_t, 1, 0, 2 * H));
-  cg_tensor *r_u = cg_sigmoid(tape, z_ru);
-  cg_tensor *r = cg_narrow(tape, r_u, 1, 0, H);
-  cg_tensor *u = cg_narrow(tape, r_u, 1, H, H);
-  cg_tensor *z_n = cg_add(
-      tape, cg_narrow(tape, xp_t, 1, 2 * H, H),
-      cg_mul(tape, r, cg_narrow(tape, hp_t, 1, 2 * H, H)));
-  cg_tensor *n = cg_tanh(tape, z_n);
-  /* (1 - u) n + u h with one product */
-  state[0] = cg_add(tape, n, cg_mul(tape, u, cg_sub(tape, h, n)));
+  int64_t H = a->H;
+  cg_tensor *hp_t = cg_linear(tape, cg_cell_entering(tape, a, state[0]),
+                              a->w[CG_W_HH], a->w[CG_B_HH]);
+  state[0] = cg_cell_gru_gates(
+      tape, a, xp_t, cg_narrow(tape, hp_t, 1, 0, 2 * H),
+      cg_narrow(tape, hp_t, 1, 2 * H, H), state[0]);
   return NULL;
 }
 

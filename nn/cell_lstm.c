@@ -5,28 +5,43 @@
  *   i_t = sigmoid(z_i)   f_t = sigmoid(z_f)   g_t = tanh(z_g)
  *   o_t = sigmoid(z_o)
  *   c_t = f_t c_{t-1} + i_t g_t               h_t = o_t tanh(c_t)
+ *
+ * or, with a projection, h_t = W_hr (o_t tanh(c_t)).
  */
 #include "cells.h"
 
-static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
-                       cg_tensor **state) {
-  cg_tensor *z_t = cg_addmm(tape, xp_t, state[0], a->w[CG_W_HH], false, true);
-  if (!z_t) return NULL;
-  int64_t H = cg_tensor_dim(z_t, 1) / 4;
+cg_tensor *cg_cell_lstm_gates(cg_tape *tape, const cg_cell_args *a,
+                              cg_tensor *z_t, cg_tensor **c) {
+  int64_t H = a->H;
   cg_tensor *i_f = cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 0, 2 * H));
   cg_tensor *i = cg_narrow(tape, i_f, 1, 0, H);
   cg_tensor *f = cg_narrow(tape, i_f, 1, H, H);
   cg_tensor *g = cg_tanh(tape, cg_narrow(tape, z_t, 1, 2 * H, H));
-  cg_tensor *o = cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 3 * H, H));
-  state[1] = cg_add(tape, cg_mul(tape, f, state[1]), cg_mul(tape, i, g));
+  *c = cg_add(tape, cg_mul(tape, f, *c), cg_mul(tape, i, g));
+  return cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 3 * H, H));
+}
+
+void cg_cell_lstm_update(cg_tape *tape, const cg_cell_args *a, cg_tensor *z_t,
+                         cg_tensor **state) {
+  cg_tensor *o = cg_cell_lstm_gates(tape, a, z_t, &state[1]);
   state[0] = cg_mul(tape, o, cg_tanh(tape, state[1]));
+  cg_tensor *W_hr = a->w[CG_W_OTHER];
+  if (W_hr) state[0] = cg_linear(tape, state[0], W_hr, NULL);
+}
+
+static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
+                       cg_tensor **state) {
+  cg_tensor *h = cg_cell_entering(tape, a, state[0]);
+  cg_tensor *z_t = cg_addmm(tape, xp_t, h, a->w[CG_W_HH], false, true);
+  cg_cell_lstm_update(tape, a, z_t, state);
   return z_t;
 }
 
 const cg_cell cg_cell_lstm = {.name = "LSTM",
                               .gates = 4,
                               .n_states = 2,
-                              .params = {CG_CELL_WEIGHTS},
+                              .params = {CG_CELL_LSTM_PARAMS},
+                              .projects = true,
                               .project = cg_cell_project_both,
                               .step = step,
                               .whole_z = true};

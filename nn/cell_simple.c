@@ -6,7 +6,8 @@
 
 static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
                        cg_tensor **state) {
-  cg_tensor *z_t = cg_addmm(tape, xp_t, state[0], a->w[CG_W_HH], false, true);
+  cg_tensor *h = cg_cell_entering(tape, a, state[0]);
+  cg_tensor *z_t = cg_addmm(tape, xp_t, h, a->w[CG_W_HH], false, true);
   state[0] = cg_cell_activate(tape, a, z_t);
   return z_t;
 }

@@ -1,4 +1,4 @@
-/* cells.h - the cells of the library, one per cell_*.c. Private to nn. */
+/* cells.h - the cells of the library, and what they share. Private to nn. */
 #ifndef CHRONOGRAD_NN_CELLS_H
 #define CHRONOGRAD_NN_CELLS_H
 
@@ -6,20 +6,47 @@
 
 /* Parameters that cells have in common, in PyTorch's names and order. */
 #define CG_CELL_WEIGHTS                                                        \
-  {"weight_ih", CG_SIZE_GH, CG_SIZE_I, CG_WHEN_ALWAYS, CG_FIRST_UNIFORM},      \
-      {"weight_hh", CG_SIZE_GH, CG_SIZE_R, CG_WHEN_ALWAYS, CG_FIRST_UNIFORM},  \
-      {"bias_ih", CG_SIZE_GH, CG_SIZE_NONE, CG_WHEN_BIAS, CG_FIRST_UNIFORM}, { \
-    "bias_hh", CG_SIZE_GH, CG_SIZE_NONE, CG_WHEN_BIAS, CG_FIRST_UNIFORM        \
+  {.name = "weight_ih", .rows = CG_SIZE_GH, .columns = CG_SIZE_I},             \
+      {.name = "weight_hh", .rows = CG_SIZE_GH, .columns = CG_SIZE_R},         \
+      {.name = "bias_ih", .rows = CG_SIZE_GH, .when = CG_WHEN_BIAS}, {         \
+    .name = "bias_hh", .rows = CG_SIZE_GH, .when = CG_WHEN_BIAS                \
+  }
+#define CG_CELL_LSTM_PARAMS                                                    \
+  CG_CELL_WEIGHTS, {                                                           \
+    .name = "weight_hr", .rows = CG_SIZE_R, .columns = CG_SIZE_H,              \
+    .when = CG_WHEN_PROJECTION                                                 \
   }
 
 /* Their places in cg_cell_args.w. */
 enum { CG_W_IH, CG_W_HH, CG_B_IH, CG_B_HH, CG_W_OTHER };
 
-extern const cg_cell cg_cell_simple; /* cell_simple.c */
-extern const cg_cell cg_cell_lstm;   /* cell_lstm.c */
-extern const cg_cell cg_cell_gru;    /* cell_gru.c */
+extern const cg_cell cg_cell_simple;         /* cell_simple.c */
+extern const cg_cell cg_cell_lstm;           /* cell_lstm.c */
+extern const cg_cell cg_cell_gru;            /* cell_gru.c */
+extern const cg_cell cg_cell_gru_before;     /* cell_gru_before.c */
+extern const cg_cell cg_cell_simple_compact; /* cell_compact.c */
+extern const cg_cell cg_cell_lstm_compact;
+extern const cg_cell cg_cell_simple_norm; /* cell_norm.c */
+extern const cg_cell cg_cell_lstm_norm;
+extern const cg_cell cg_cell_gru_norm;
 
 /* x W_ih^T + (b_ih + b_hh), for cells in which both biases add up. */
 cg_tensor *cg_cell_project_both(cg_tape *tape, cg_cell_args *a, cg_tensor *x);
+
+/* From pre-activations z_t [B, 4H] of i, f, g, o: replaces c and returns o. */
+cg_tensor *cg_cell_lstm_gates(cg_tape *tape, const cg_cell_args *a,
+                              cg_tensor *z_t, cg_tensor **c);
+/* The same, and h, with a projection if there is one in CG_W_OTHER. */
+void cg_cell_lstm_update(cg_tape *tape, const cg_cell_args *a, cg_tensor *z_t,
+                         cg_tensor **state);
+
+/* h_t of a GRU from the parts of the pre-activations that x_t makes [B, 3H] and
+ * those that h = h_{t-1} makes, of r and u [B, 2H] and of n [B, H]. */
+cg_tensor *cg_cell_gru_gates(cg_tape *tape, const cg_cell_args *a,
+                             cg_tensor *xp_t, cg_tensor *hp_ru,
+                             cg_tensor *hp_n, cg_tensor *h);
+/* (1 - u) n + u h, with one product. */
+cg_tensor *cg_cell_mix(cg_tape *tape, cg_tensor *u, cg_tensor *h,
+                       cg_tensor *n);
 
 #endif

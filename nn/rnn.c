@@ -9,8 +9,7 @@
 #include "rnn_impl.h"
 
 int cg_rnn_directions(const cg_rnn *rnn) {
-  (void)rnn;
-  return 1;
+  return rnn->config.bidirectional ? 2 : 1;
 }
 
 int cg_rnn_parts(const cg_rnn *rnn) {
@@ -26,7 +25,9 @@ int64_t cg_rnn_width(const cg_rnn *rnn, int s) {
 /* ---- parameters ---- */
 
 static bool exists(const cg_rnn_config *c, cg_cell_when when) {
-  return when == CG_WHEN_ALWAYS || (when == CG_WHEN_BIAS && !c->no_bias);
+  return when == CG_WHEN_BIAS         ? !c->no_bias
+         : when == CG_WHEN_PROJECTION ? c->proj_size > 0
+                                      : true;
 }
 
 static cg_tensor *add_param(cg_layer_builder *b, const cg_rnn *rnn,
@@ -48,15 +49,17 @@ static cg_tensor *add_param(cg_layer_builder *b, const cg_rnn *rnn,
   return w;
 }
 
-/* b_f, the sum of two, becomes what is asked for. */
-static void set_forget_bias(cg_layer_builder *b, const cg_cell_args *a,
-                            const cg_rnn_config *c) {
-  if (b->failed || !b->rng || c->forget_bias == 0) return;
-  for (int which = 0; which < 2 && !b->failed; which++) {
-    cg_init_rule rule = {CG_INIT_CONSTANT, which ? 0 : c->forget_bias, 0};
-    b->failed = cg_init_rows(a->w[which ? CG_B_HH : CG_B_IH], a->H, a->H,
-                             &rule, NULL, cg_params_allocator(b->params),
-                             b->err);
+/* b_f, the sum of the cell's biases, becomes what is asked for. */
+static void set_forget_bias(cg_layer_builder *b, const cg_rnn *rnn,
+                            const cg_cell_args *a) {
+  cg_init_rule rule = {CG_INIT_CONSTANT, rnn->config.forget_bias, 0};
+  if (b->failed || !b->rng || rule.a == 0) return;
+  for (int i = 0; i < CG_CELL_MAX_PARAMS && !b->failed; i++) {
+    const cg_cell_param *p = &rnn->cell->params[i];
+    if (!p->name || p->when != CG_WHEN_BIAS || p->rows != CG_SIZE_GH) continue;
+    b->failed = cg_init_rows(a->w[i], a->H, a->H, &rule, NULL,
+                             rnn->allocator, b->err);
+    rule.a = 0;
   }
 }
 
@@ -69,21 +72,23 @@ static void add_learned(cg_layer_builder *b, const cg_rnn *rnn,
   }
 }
 
-static void add_layer(cg_layer_builder *b, cg_rnn *rnn, int k) {
+static void add_part(cg_layer_builder *b, cg_rnn *rnn, int part) {
   const cg_rnn_config *c = &rnn->config;
   const cg_cell *cell = rnn->cell;
-  rnn_layer *layer = &rnn->layers[k];
+  rnn_layer *layer = &rnn->layers[part];
   cg_cell_args *a = &layer->args;
-  snprintf(layer->scope, sizeof layer->scope, "l%d", k);
+  int D = cg_rnn_directions(rnn), k = part / D;
+  snprintf(layer->scope, sizeof layer->scope, "l%d%s", k,
+           part % D ? "_reverse" : "");
   *a = (cg_cell_args){.H = c->hidden_size,
                       .R = cg_rnn_width(rnn, 0),
                       .phi = c->nonlinearity,
                       .activation = c->activation,
                       .context = c->custom_context};
-  a->I = k ? a->R : c->input_size;
+  a->I = k ? D * a->R : c->input_size;
   for (int i = 0; i < CG_CELL_MAX_PARAMS && cell->params[i].name; i++)
     a->w[i] = add_param(b, rnn, &cell->params[i], layer);
-  set_forget_bias(b, a, c);
+  set_forget_bias(b, rnn, a);
   if (cell->init && b->rng && !b->failed &&
       cell->init(a, b->rng, b->err))
     b->failed = true;
@@ -100,8 +105,10 @@ static void check_config(cg_layer_builder *b, cg_rnn_config *c) {
   if (b->failed) return;
   if (bad)
     cg_layer_fail(b, CG_ERR_ARG, bad);
-  else if (c->hidden_size > INT64_MAX / cg_rnn_config_cell(c)->gates)
+  else if (c->hidden_size > INT64_MAX / 2 / cg_rnn_config_cell(c)->gates)
     cg_layer_fail(b, CG_ERR_SHAPE, "its gates have too many elements");
+  else if (c->num_layers > INT_MAX / 2)
+    cg_layer_fail(b, CG_ERR_ARG, "it has too many layers");
 }
 
 cg_rnn *cg_rnn_new(cg_params *params, const char *name,
@@ -110,6 +117,7 @@ cg_rnn *cg_rnn_new(cg_params *params, const char *name,
   cg_rnn_config c = config ? *config : (cg_rnn_config){0};
   check_config(&b, &c);
   size_t layers = b.failed ? 0 : (size_t)c.num_layers;
+  if (c.bidirectional) layers *= 2;
   size_t name_size = b.failed ? 0 : strlen(name) + 1;
   cg_rnn *rnn =
       cg_layer_memory(&b, sizeof *rnn + layers * sizeof(rnn_layer));
@@ -120,7 +128,8 @@ cg_rnn *cg_rnn_new(cg_params *params, const char *name,
     rnn->name = memcpy(copy, name, name_size);
     rnn->dtype = cg_params_dtype(params);
     rnn->allocator = cg_params_allocator(params);
-    for (int k = 0; k < c.num_layers && !b.failed; k++) add_layer(&b, rnn, k);
+    for (int k = 0; k < cg_rnn_parts(rnn) && !b.failed; k++)
+      add_part(&b, rnn, k);
   }
   return cg_layer_end(&b, rnn);
 }

@@ -47,52 +47,76 @@ static bool check_trace(cg_tape *tape, const cg_rnn *rnn,
 
 /* ---- a sequence ---- */
 
-/* The places of a part. */
-static cg_rnn_trace trace_of(const cg_rnn_trace *all, int part, int64_t T) {
-  if (!all) return (cg_rnn_trace){0};
-  return (cg_rnn_trace){.z = all->z ? all->z + part * T : NULL,
-                        .h = all->h ? all->h + part * T : NULL,
-                        .c = all->c ? all->c + part * T : NULL};
+/* Both directions of layer k, side by side. */
+static cg_tensor *run_layer(cg_tape *tape, const cg_rnn_pass *pass, int k,
+                            cg_tensor *x, cg_rnn_state given, cg_tensor **h,
+                            cg_tensor **c) {
+  const cg_rnn *rnn = pass->rnn;
+  int D = cg_rnn_directions(rnn);
+  cg_tensor *out[2] = {NULL, NULL};
+  for (int d = 0; d < D && !cg_tape_status(tape); d++) {
+    int part = k * D + d;
+    cg_tensor *state[CG_CELL_MAX_STATES];
+    cg_scope_push(tape, rnn->layers[part].scope);
+    cg_rnn_part_state(tape, rnn, part, given, cg_tensor_dim(x, 1), state);
+    out[d] = cg_rnn_unroll(tape, pass, part, x, state);
+    cg_scope_pop(tape);
+    h[part] = state[0];
+    c[part] = state[1];
+  }
+  x = D == 1 ? out[0] : cg_concat(tape, out, D, 2);
+  x = cg_rnn_cut(tape, pass->valid, x);
+  bool last = k == rnn->config.num_layers - 1;
+  return last ? x : cg_rnn_between(tape, rnn, pass->rng, x);
 }
 
 /* All layers over x [T, B, I], in the net's scope. */
-static cg_rnn_result run_layers(cg_tape *tape, const cg_rnn *rnn, cg_tensor *x,
-                                cg_rnn_state given,
-                                const cg_rnn_trace *trace) {
+static cg_rnn_result run_layers(cg_tape *tape, const cg_rnn_pass *pass,
+                                cg_tensor *x, cg_rnn_state given) {
+  const cg_rnn *rnn = pass->rnn;
   int n = cg_rnn_parts(rnn);
-  int64_t T = cg_tensor_dim(x, 0), B = cg_tensor_dim(x, 1);
   cg_tensor **h = cg_tape_alloc(tape, (size_t)n * sizeof *h);
   cg_tensor **c = cg_tape_alloc(tape, (size_t)n * sizeof *c);
-  for (int k = 0; k < n && !cg_tape_status(tape); k++) {
-    cg_tensor *state[CG_CELL_MAX_STATES];
-    cg_scope_push(tape, rnn->layers[k].scope);
-    cg_rnn_part_state(tape, rnn, k, given, B, state);
-    x = cg_rnn_unroll(tape, rnn, k, x, state, trace_of(trace, k, T));
-    cg_scope_pop(tape);
-    h[k] = state[0];
-    c[k] = state[1];
-  }
+  x = cg_rnn_cut(tape, pass->valid, x);
+  for (int k = 0; k < rnn->config.num_layers && !cg_tape_status(tape); k++)
+    x = run_layer(tape, pass, k, x, given, h, c);
   cg_rnn_state last = cg_rnn_join_states(tape, rnn, h, c);
-  if (cg_tape_status(tape)) return (cg_rnn_result){0};
   return (cg_rnn_result){.h = x, .h_last = last.h, .c_last = last.c};
+}
+
+static bool check_run(cg_tape *tape, const cg_rnn *rnn, const cg_tensor *x,
+                      const cg_rnn_run *run) {
+  if (!check_input(tape, rnn, x, 3)) return false;
+  bool batch_first = rnn->config.batch_first;
+  int64_t B = cg_tensor_dim(x, !batch_first);
+  return check_steps(tape, rnn, cg_tensor_dim(x, batch_first)) &&
+         !cg_rnn_state_check(tape, rnn, run->state, B) &&
+         check_trace(tape, rnn, run->trace);
+}
+
+cg_rnn_result cg_rnn_forward_with(cg_tape *tape, const cg_rnn *rnn,
+                                  cg_tensor *x, const cg_rnn_run *run) {
+  const cg_rnn_run plain = {0};
+  if (!run) run = &plain;
+  if (!check_run(tape, rnn, x, run)) return (cg_rnn_result){0};
+  bool batch_first = rnn->config.batch_first;
+  cg_scope_push(tape, rnn->name);
+  if (batch_first) x = cg_transpose(tape, x, 0, 1);
+  cg_rnn_pass pass = {.rnn = rnn, .rng = run->rng, .trace = run->trace};
+  pass.valid = cg_rnn_valid_of(tape, rnn, run->lengths, cg_tensor_dim(x, 0),
+                               cg_tensor_dim(x, 1));
+  cg_rnn_result r = {0};
+  if (!cg_tape_status(tape)) r = run_layers(tape, &pass, x, run->state);
+  if (batch_first) r.h = cg_transpose(tape, r.h, 0, 1);
+  cg_scope_pop(tape);
+  return cg_tape_status(tape) ? (cg_rnn_result){0} : r;
 }
 
 cg_rnn_result cg_rnn_forward_from(cg_tape *tape, const cg_rnn *rnn,
                                   cg_tensor *x, cg_rnn_state state,
                                   const cg_rnn_trace *trace) {
-  const cg_rnn_result nothing = {0};
-  if (!check_input(tape, rnn, x, 3)) return nothing;
-  bool batch_first = rnn->config.batch_first;
-  if (!check_steps(tape, rnn, cg_tensor_dim(x, batch_first)) ||
-      !cg_rnn_state_fits(tape, rnn, state, cg_tensor_dim(x, !batch_first)) ||
-      !check_trace(tape, rnn, trace))
-    return nothing;
-  cg_scope_push(tape, rnn->name);
-  if (batch_first) x = cg_transpose(tape, x, 0, 1);
-  cg_rnn_result r = run_layers(tape, rnn, x, state, trace);
-  if (batch_first) r.h = cg_transpose(tape, r.h, 0, 1);
-  cg_scope_pop(tape);
-  return cg_tape_status(tape) ? nothing : r;
+  const cg_rnn_run run = {.state = state, .trace = trace};
+  return cg_rnn_forward_with(tape, rnn, x, &run);
 }
 
 cg_rnn_result cg_rnn_forward_trace(cg_tape *tape, const cg_rnn *rnn,
@@ -108,10 +132,18 @@ cg_rnn_result cg_rnn_forward(cg_tape *tape, const cg_rnn *rnn, cg_tensor *x,
 
 /* ---- one step ---- */
 
+static bool check_direction(cg_tape *tape, const cg_rnn *rnn) {
+  if (cg_rnn_directions(rnn) == 1) return true;
+  cg_tape_fail(tape, CG_ERR_ARG, "rnn",
+               "%s is bidirectional: it reads whole sequences, not steps",
+               rnn->name);
+  return false;
+}
+
 cg_rnn_state cg_rnn_step_from(cg_tape *tape, const cg_rnn *rnn, cg_tensor *x,
                               cg_rnn_state given) {
-  if (!check_input(tape, rnn, x, 2) ||
-      !cg_rnn_state_fits(tape, rnn, given, cg_tensor_dim(x, 0)))
+  if (!check_input(tape, rnn, x, 2) || !check_direction(tape, rnn) ||
+      cg_rnn_state_check(tape, rnn, given, cg_tensor_dim(x, 0)))
     return (cg_rnn_state){0};
   int n = cg_rnn_parts(rnn);
   int64_t B = cg_tensor_dim(x, 0);

@@ -45,9 +45,6 @@ int64_t cg_rnn_width(const cg_rnn *rnn, int s);
 
 /* ---- rnn_state.c ---- */
 
-/* Is it one of this net, for a batch of B? Otherwise there is an error. */
-bool cg_rnn_state_fits(cg_tape *tape, const cg_rnn *rnn, cg_rnn_state state,
-                       int64_t B);
 /* The states of one part before the first step, [B, width] each. */
 void cg_rnn_part_state(cg_tape *tape, const cg_rnn *rnn, int part,
                        cg_rnn_state given, int64_t B,
@@ -56,15 +53,49 @@ void cg_rnn_part_state(cg_tape *tape, const cg_rnn *rnn, int part,
 cg_rnn_state cg_rnn_join_states(cg_tape *tape, const cg_rnn *rnn,
                                 cg_tensor *const *h, cg_tensor *const *c);
 
+/* ---- rnn_lengths.c ---- */
+
+/* Which steps of which sequences there are. */
+typedef struct cg_rnn_valid {
+  cg_tensor *mask;  /* U8 [T, B, 1], 1 where there is a step; NULL: all are */
+  int64_t shortest; /* length: steps before it are those of all */
+} cg_rnn_valid;
+
+/* From lengths [B] (NULL: all T); an error is on the tape. */
+cg_rnn_valid cg_rnn_valid_of(cg_tape *tape, const cg_rnn *rnn,
+                             const int64_t *lengths, int64_t T, int64_t B);
+/* x [T, B, n] with zeros where there is no step. */
+cg_tensor *cg_rnn_cut(cg_tape *tape, cg_rnn_valid valid, cg_tensor *x);
+
+/* ---- rnn_noise.c ---- */
+
+/* x [T, B, n], the output of a layer that is not the last one, with dropout if
+ * there is a generator. */
+cg_tensor *cg_rnn_between(cg_tape *tape, const cg_rnn *rnn, cg_rng *rng,
+                          cg_tensor *x);
+/* What state_dropout multiplies h with in one part; NULL: nothing. */
+cg_tensor *cg_rnn_state_mask(cg_tape *tape, const cg_rnn *rnn, cg_rng *rng,
+                             int64_t B);
+/* State s after a step with zoneout. */
+cg_tensor *cg_rnn_zone_out(cg_tape *tape, const cg_rnn *rnn, cg_rng *rng, int s,
+                           cg_tensor *before, cg_tensor *after);
+
 /* ---- unroll.c ---- */
 
+/* What all parts of one run have in common. */
+typedef struct cg_rnn_pass {
+  const cg_rnn *rnn;
+  cg_rng *rng; /* NULL: not training */
+  cg_rnn_valid valid;
+  const cg_rnn_trace *trace; /* or NULL */
+} cg_rnn_pass;
+
 /* The steps of one part over x [T, B, I], T >= 1, each in a scope "t=<i>" (i
- * from 0).
- *   state  the state before; replaced by the state after
- *   trace  T places each, or NULL, for the tensors of each step
- * Returns all h_t [T, B, R]; NULL after an error, which is on the tape. */
-cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn *rnn, int part,
-                         cg_tensor *x, cg_tensor **state, cg_rnn_trace trace);
+ * from 0). `state` is that before the first step, and is replaced by that after
+ * the last one. Returns all h_t [T, B, R]; NULL after an error, which is on the
+ * tape. */
+cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
+                         cg_tensor *x, cg_tensor **state);
 /* One step of one part for x [B, I]. */
 void cg_rnn_one_step(cg_tape *tape, const cg_rnn *rnn, int part, cg_tensor *x,
                      cg_tensor **state);

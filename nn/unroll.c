@@ -28,21 +28,53 @@ static cg_tensor *project(cg_tape *tape, const cg_cell *cell, cg_cell_args *a,
   return cell->project ? cell->project(tape, a, x) : x;
 }
 
-cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn *rnn, int part,
-                         cg_tensor *x, cg_tensor **state, cg_rnn_trace trace) {
-  const cg_cell *cell = rnn->cell;
-  cg_cell_args args = rnn->layers[part].args;
+/* One step; where `valid` (NULL: everywhere) says that there is none, the state
+ * stays. Returns z_t, if the cell does. */
+static cg_tensor *advance(cg_tape *tape, const cg_rnn_pass *pass,
+                          const cg_cell_args *args, cg_tensor *xp_t,
+                          cg_tensor *valid, cg_tensor **state) {
+  const cg_rnn *rnn = pass->rnn;
+  cg_tensor *before[CG_CELL_MAX_STATES] = {state[0], state[1]};
+  int64_t B = cg_tensor_dim(before[0], 0);
+  cg_tensor *z_t = rnn->cell->step(tape, args, xp_t, state);
+  if (!made_state(tape, rnn, state, B)) return NULL;
+  for (int s = 0; s < rnn->cell->n_states; s++) {
+    state[s] =
+        cg_rnn_zone_out(tape, rnn, pass->rng, s, before[s], state[s]);
+    if (valid) state[s] = cg_where(tape, valid, state[s], before[s]);
+  }
+  return z_t;
+}
+
+/* The places of a part. */
+static cg_rnn_trace trace_of(const cg_rnn_trace *all, int part, int64_t T) {
+  if (!all) return (cg_rnn_trace){0};
+  return (cg_rnn_trace){.z = all->z ? all->z + part * T : NULL,
+                        .h = all->h ? all->h + part * T : NULL,
+                        .c = all->c ? all->c + part * T : NULL};
+}
+
+cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
+                         cg_tensor *x, cg_tensor **state) {
+  const cg_rnn *rnn = pass->rnn;
+  cg_rnn_valid valid = pass->valid;
   int64_t T = cg_tensor_dim(x, 0), B = cg_tensor_dim(x, 1);
+  cg_rnn_trace trace = trace_of(pass->trace, part, T);
   cg_tensor **h =
       trace.h ? trace.h : cg_tape_alloc(tape, (size_t)T * sizeof *h);
+  cg_cell_args args = rnn->layers[part].args;
   args.want_z = trace.z != NULL;
-  cg_tensor *xp = project(tape, cell, &args, x);
-  for (int64_t t = 0; t < T && !cg_tape_status(tape); t++) {
+  args.h_mask = cg_rnn_state_mask(tape, rnn, pass->rng, B);
+  cg_tensor *xp = project(tape, rnn->cell, &args, x);
+  bool reverse = part % cg_rnn_directions(rnn);
+  for (int64_t i = 0; i < T && !cg_tape_status(tape); i++) {
+    int64_t t = reverse ? T - 1 - i : i;
     cg_scope_push_index(tape, "t", t);
-    cg_tensor *xp_t = cg_select(tape, xp, 0, t);
-    cg_tensor *z_t = cell->step(tape, &args, xp_t, state);
+    cg_tensor *valid_t =
+        t < valid.shortest ? NULL : cg_select(tape, valid.mask, 0, t);
+    cg_tensor *z_t = advance(tape, pass, &args, cg_select(tape, xp, 0, t),
+                             valid_t, state);
     cg_scope_pop(tape);
-    if (!made_state(tape, rnn, state, B)) return NULL;
     h[t] = state[0];
     if (trace.z) trace.z[t] = z_t;
     if (trace.c) trace.c[t] = state[1];
@@ -53,9 +85,8 @@ cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn *rnn, int part,
 
 void cg_rnn_one_step(cg_tape *tape, const cg_rnn *rnn, int part, cg_tensor *x,
                      cg_tensor **state) {
+  const cg_rnn_pass pass = {.rnn = rnn};
   cg_cell_args args = rnn->layers[part].args;
-  int64_t B = cg_tensor_dim(x, 0);
-  x = project(tape, rnn->cell, &args, x);
-  if (x) rnn->cell->step(tape, &args, x, state);
-  made_state(tape, rnn, state, B);
+  cg_tensor *xp = project(tape, rnn->cell, &args, x);
+  if (!cg_tape_status(tape)) advance(tape, &pass, &args, xp, NULL, state);
 }

@@ -4,6 +4,7 @@
   X(scalar)             \
   X(elementwise)        \
   X(stream)             \
+  X(cell)               \
   X(startup)            \
   X(long)               \
   X(hvp)

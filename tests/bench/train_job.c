@@ -55,7 +55,8 @@ train_job *train_job_new(const train_shape *shape) {
   j->shape = *shape;
   cg_rng rng = cg_rng_seed(7);
   cg_error err = {0};
-  cg_rnn_config rnn = {.cell = shape->cell, .input_size = V,
+  cg_rnn_config rnn = {.cell = shape->cell, .custom = shape->custom,
+                       .input_size = V,
                        .hidden_size = shape->H, .num_layers = shape->layers};
   cg_linear_config fc = {.in_features = shape->H, .out_features = V};
   cg_sgd_config sgd = {.lr = 0.01};

@@ -12,6 +12,7 @@ typedef struct train_shape {
   int layers;
   int64_t T, B, H;
   cg_dtype dtype; /* unset: float32 */
+  const cg_cell *custom; /* instead of `cell`, with as many gates; or NULL */
 } train_shape;
 
 /* Multiplications and additions in the matrix products of one step, counted

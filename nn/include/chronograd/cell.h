@@ -76,6 +76,7 @@ typedef struct cg_cell_args {
   cg_activation phi;   /* the net's `nonlinearity` ... */
   cg_unary activation; /* ... unless it has an `activation`; see below */
   const void *context; /* the net's `custom_context` */
+  cg_tensor *h_mask;   /* of state_dropout, [B, R], or NULL; see below */
   bool want_z; /* somebody looks at the pre-activations of the steps */
   cg_tensor *kept[CG_CELL_MAX_KEPT]; /* NULL at first: what `project` leaves to
                                         the steps of one run */
@@ -108,6 +109,11 @@ typedef struct cg_cell {
 /* phi(z), with the activation that the net's configuration asks for. */
 CG_API cg_tensor *cg_cell_activate(cg_tape *tape, const cg_cell_args *a,
                                    cg_tensor *z);
+
+/* h as it enters the products: h, or with state_dropout h * h_mask. A cell that
+ * leaves this out knows no state_dropout. */
+CG_API cg_tensor *cg_cell_entering(cg_tape *tape, const cg_cell_args *a,
+                                   cg_tensor *h);
 
 #ifdef __cplusplus
 }
