@@ -2,6 +2,7 @@
 #include "char_options.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "char_model.h"
 #include "cli.h"
@@ -12,7 +13,7 @@ enum { FILE_ARGUMENT = 1 }; /* what getopt answers for an operand */
 enum {
   DATA = 256, MODEL, SAVE, LOG, PROMPT, CELL, HIDDEN, LAYERS, BATCH, STEPS,
   ITERATIONS, SECONDS, OPTIMIZER, LR, CLIP, VAL_FRACTION, VALIDATIONS, LENGTH,
-  TEMPERATURE, SEED, HELP
+  TEMPERATURE, SEED, SCHEDULE, WARMUP, RESUME, SAVE_EVERY, HELP
 };
 
 #define ROW(name, val) {name, required_argument, NULL, val}
@@ -24,7 +25,9 @@ static const struct option train_options[] = {
     ROW("iterations", ITERATIONS), ROW("seconds", SECONDS),
     ROW("optimizer", OPTIMIZER), ROW("lr", LR), ROW("clip", CLIP),
     ROW("val-fraction", VAL_FRACTION), ROW("validations", VALIDATIONS),
-    ROW("seed", SEED), ROW("save", SAVE), ROW("log", LOG), END};
+    ROW("schedule", SCHEDULE), ROW("warmup", WARMUP), ROW("resume", RESUME),
+    ROW("save-every", SAVE_EVERY), ROW("seed", SEED), ROW("save", SAVE),
+    ROW("log", LOG), END};
 static const struct option sample_options[] = {
     ROW("model", MODEL), ROW("prompt", PROMPT), ROW("length", LENGTH),
     ROW("temperature", TEMPERATURE), ROW("seed", SEED), END};
@@ -47,14 +50,22 @@ void char_options_help(void) {
       "                            gives the same losses to the last bit\n"
       "  --cell rnn|gru|lstm (rnn)  --hidden N (256)  --layers N (1)\n"
       "  --batch N (32)  --steps N (32)    streams, and symbols per window\n"
-      "  --optimizer adam|sgd (adam)  --lr X (0.004; sgd: 0.1)\n"
+      "  --optimizer adam|adamw|rmsprop|adagrad|sgd (adam)\n"
+      "  --lr X (0.004; rmsprop: 0.002, adagrad: 0.03, sgd: 0.1)\n"
+      "  --schedule cosine|constant|step|exponential|one-cycle|plateau\n"
+      "                            how the rate falls, over the iterations\n"
+      "                            or, with --seconds, the time (cosine)\n"
+      "  --warmup X (0)            the part of training in which it rises\n"
       "  --clip X (1)              largest norm of the gradient; 0: any\n"
       "  --val-fraction X (0.05)   the end of each file that is held out\n"
       "  --validations N (10)      how often to measure the loss on it\n"
       "  --seed N (1)\n"
-      "  The learning rate falls to 0 along half a cosine, over the\n"
-      "  iterations or, with --seconds, over the time. Ctrl-C ends training\n"
-      "  early; the model is kept.\n"
+      "  --resume STATE            keeps all of the training there; if the\n"
+      "                            file exists, goes on from it: the same\n"
+      "                            command continues what was killed, with\n"
+      "                            --iterations to the same bits\n"
+      "  --save-every N (500)      iterations between two such states\n"
+      "  Ctrl-C ends training early; the model is kept.\n"
       "\n"
       "char_rnn sample --model MODEL      writes\n"
       "  --prompt TEXT  --length N (400)  --temperature X (0.7)  --seed N (1)\n"
@@ -75,11 +86,37 @@ static bool set_cell(char_options *o, const char *text) {
   return true;
 }
 
+/* Those of the library that a sample of the loss is enough for. */
+static const struct {
+  const char *name;
+  double lr;
+} optimizers[] = {{"adam", 0.004}, {"adamw", 0.004}, {"rmsprop", 0.002},
+                  {"adagrad", 0.03}, {"sgd", 0.1}};
+
+enum { N_OPTIMIZERS = sizeof optimizers / sizeof *optimizers };
+
 static bool set_optimizer(char_options *o, const char *text) {
-  static const char *const words[] = {"adam", "sgd"};
+  const char *names[N_OPTIMIZERS];
   int which;
-  if (!cli_choice("--optimizer", text, words, 2, &which)) return false;
-  o->sgd = which == 1;
+  for (int i = 0; i < N_OPTIMIZERS; i++) names[i] = optimizers[i].name;
+  if (!cli_choice("--optimizer", text, names, N_OPTIMIZERS, &which))
+    return false;
+  o->optimizer = names[which];
+  return true;
+}
+
+static double default_lr(const char_options *o) {
+  int i = 0;
+  while (strcmp(optimizers[i].name, o->optimizer) != 0) i++;
+  return optimizers[i].lr;
+}
+
+static bool set_schedule(char_options *o, const char *text) {
+  int which;
+  if (!cli_choice("--schedule", text, char_schedule_names, CHAR_SCHEDULES,
+                  &which))
+    return false;
+  o->schedule = (char_schedule)which;
   return true;
 }
 
@@ -100,6 +137,9 @@ static bool set_number(char_options *o, int option, const char *text) {
       return cli_double("--val-fraction", text, 1e-6, 0.9, &o->val_fraction);
     case VALIDATIONS:
       return cli_int64("--validations", text, 1, 1000000, &o->validations);
+    case WARMUP: return cli_double("--warmup", text, 0, 1, &o->warmup);
+    case SAVE_EVERY:
+      return cli_int64("--save-every", text, 1, 1000000000, &o->save_every);
     case LENGTH: return cli_int64("--length", text, 0, INT64_MAX, &o->length);
     case TEMPERATURE:
       return cli_double("--temperature", text, 0, 100, &o->temperature);
@@ -111,6 +151,8 @@ static bool set(char_options *o, int option, const char *text) {
   switch (option) {
     case CELL: return set_cell(o, text);
     case OPTIMIZER: return set_optimizer(o, text);
+    case SCHEDULE: return set_schedule(o, text);
+    case RESUME: o->resume = text; return true;
     case MODEL: o->model = text; return true;
     case SAVE: o->save = text; return true;
     case LOG: o->log = text; return true;
@@ -124,10 +166,13 @@ static bool set(char_options *o, int option, const char *text) {
 /* Nothing that is read may be overwritten, and nothing written twice. */
 static bool check_files(const char_options *o) {
   bool good = cli_may_write("--log", o->log, NULL) &&
-              cli_may_write("--save", o->save, o->log);
+              cli_may_write("--save", o->save, o->log) &&
+              cli_may_write("--resume", o->resume, o->log) &&
+              cli_may_write("--resume", o->resume, o->save);
   for (int i = 0; good && i < o->n_files; i++)
     good = cli_may_write("--save", o->save, o->files[i]) &&
-           cli_may_write("--log", o->log, o->files[i]);
+           cli_may_write("--log", o->log, o->files[i]) &&
+           cli_may_write("--resume", o->resume, o->files[i]);
   return good;
 }
 
@@ -146,7 +191,8 @@ int char_options_parse(char_options *o, char_command command, int argc,
   *o = (char_options){.hidden = 256, .layers = 1, .batch = 32, .steps = 32,
                       .seconds = 60, .clip = 1, .val_fraction = 0.05,
                       .validations = 10, .length = 400, .temperature = 0.7,
-                      .seed = 1};
+                      .seed = 1, .optimizer = optimizers[0].name,
+                      .schedule = CHAR_COSINE, .save_every = 500};
   const struct option *options = options_of[command];
   bool data = false, timed = false;
   int found, kept = 1;
@@ -176,6 +222,6 @@ int char_options_parse(char_options *o, char_command command, int argc,
                      "--seconds and --iterations exclude each other");
   o->files = argv + 1;
   o->n_files = kept - 1;
-  if (o->lr == 0) o->lr = o->sgd ? 0.1 : 0.004;
+  if (o->lr == 0) o->lr = default_lr(o);
   return check(o, command) ? DEMO_OK : DEMO_USAGE;
 }

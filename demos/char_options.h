@@ -7,17 +7,22 @@
 
 #include <chronograd/rnn.h>
 
+#include "char_schedule.h"
+
 /* The options of all three commands; each reads its own. */
 typedef struct char_options {
   char *const *files; /* --data, in order; points into argv */
   int n_files;
-  const char *model, *save, *log, *prompt; /* NULL: not given */
+  const char *model, *save, *log, *prompt, *resume; /* NULL: not given */
   cg_cell_kind cell;
   int64_t hidden, layers, batch, steps;
   int64_t iterations; /* 0: as many as fit in `seconds` */
   double seconds;
-  bool sgd;           /* otherwise Adam */
-  double lr, clip;    /* clip 0: none */
+  const char *optimizer; /* its name in the library */
+  char_schedule schedule;
+  double warmup;         /* the part of training that it takes */
+  double lr, clip;       /* clip 0: none */
+  int64_t save_every;    /* iterations, with `resume` */
   double val_fraction;
   int64_t validations;
   int64_t length;

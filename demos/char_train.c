@@ -5,43 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "baselines.h"
-#include "char_model.h"
+#include "char_resume.h"
 #include "char_rnn.h"
 #include "char_save.h"
+#include "char_trainer.h"
 #include "demo.h"
-#include "progress.h"
-#include "text_stream.h"
-#include "train_log.h"
 
 enum { LOG_EVERY = 10, WARM = 10 };
-
-/* All that lives while it trains. */
-typedef struct trainer {
-  const char_options *o;
-  text_data data;
-  baselines baselines;
-  text_stream stream;
-  char_model model;
-  cg_optimizer *optimizer;
-  cg_tape *tape;
-  cg_mark begin;    /* the tape's beginning */
-  cg_rnn_state state; /* carried from window to window; empty: zeros */
-  progress progress;
-  train_log log;
-  double started;            /* seconds_now() */
-  int64_t iteration;         /* updates so far */
-  double fraction;           /* of the work done */
-  double loss, norm;         /* of the last window */
-  double loss_sum;           /* over the windows since the log's last row */
-  int64_t windows;           /* how many those are */
-  int64_t validations;       /* so far */
-  int64_t measured;          /* iteration of the last of them */
-  double val_loss;           /* its loss */
-  double best;               /* the lowest, of the model that is kept */
-  int64_t best_iteration;
-  cg_tape_stats warm;        /* the tape after iteration 10 */
-} trainer;
 
 /* ---- Ctrl-C ---- */
 
@@ -112,49 +82,57 @@ static int update(trainer *t) {
   int status = walk_window(t);
   if (!status) status = clip(t);
   if (status) return status;
-  double lr = 0.5 * t->o->lr * (1 + cos(M_PI * t->fraction));
+  double lr = t->o->lr * t->fallen *
+              char_schedule_factor(t->o->schedule, t->fraction, t->o->warmup);
   if (cg_optimizer_set_lr(t->optimizer, lr) ||
       cg_optimizer_step(t->optimizer, &err))
     return demo_fail_cg(&err, "iteration %lld", (long long)t->iteration + 1);
   t->iteration++;
   t->loss_sum += t->loss;
   t->windows++;
-  if (t->iteration == WARM) t->warm = cg_tape_get_stats(t->tape);
+  if (t->iteration - t->first == WARM) t->warm = cg_tape_get_stats(t->tape);
   return DEMO_OK;
 }
 
 /* ---- what is seen and kept ---- */
 
+/* Since this program began to train, and with what went before. */
 static double elapsed(const trainer *t) { return seconds_now() - t->started; }
+static double total(const trainer *t) { return t->before + elapsed(t); }
 
-static double speed(const trainer *t, double seconds) {
-  return (double)(t->iteration * t->o->batch * t->o->steps) / seconds;
+static double speed(const trainer *t) {
+  int64_t n = t->iteration - t->first;
+  return (double)(n * t->o->batch * t->o->steps) / elapsed(t);
 }
 
 /* A row of the log, with the mean loss since the last one. */
 static void write_row(trainer *t, double val_loss) {
-  double seconds = elapsed(t);
   double loss = t->windows ? t->loss_sum / (double)t->windows : NAN;
   train_log_row(&t->log,
-                &(train_row){.iteration = t->iteration, .seconds = seconds,
+                &(train_row){.iteration = t->iteration, .seconds = total(t),
                              .train_loss = loss, .val_loss = val_loss,
-                             .chars_per_s = speed(t, seconds),
+                             .chars_per_s = speed(t),
                              .grad_norm = t->norm});
   t->loss_sum = 0;
   t->windows = 0;
 }
 
+static double fraction_of(const trainer *t, int64_t iteration) {
+  return (double)iteration / (double)t->o->iterations;
+}
+
 static void show(trainer *t) {
-  double now = seconds_now(), seconds = now - t->started;
+  double now = seconds_now(), seconds = t->before + now - t->started;
   if (!progress_due(&t->progress, t->fraction, now)) return;
   double left = t->o->iterations
-                    ? seconds / fmax(t->fraction, 1e-9) * (1 - t->fraction)
+                    ? (now - t->started) * (1 - t->fraction) /
+                          fmax(t->fraction - fraction_of(t, t->first), 1e-9)
                     : t->o->seconds - seconds;
   progress_show(&t->progress,
                 &(progress_state){.fraction = t->fraction, .elapsed = seconds,
                                   .left = fmax(left, 0),
                                   .iteration = t->iteration, .loss = t->loss,
-                                  .chars_per_s = speed(t, seconds)},
+                                  .chars_per_s = speed(t)},
                 now);
 }
 
@@ -175,17 +153,34 @@ static int validate(trainer *t) {
   progress_say(&t->progress,
                "validation after %lld iterations, %.1f s: loss %.4f, "
                "%.4f bits/char",
-               (long long)t->iteration, elapsed(t), t->val_loss,
+               (long long)t->iteration, total(t), t->val_loss,
                t->val_loss / M_LN2);
+  if (t->o->schedule == CHAR_PLATEAU)
+    t->fallen = cg_plateau_lr(&t->plateau, t->fallen, t->val_loss);
   return status;
 }
 
 /* ---- the loop ---- */
 
 static double fraction_done(const trainer *t) {
-  if (t->o->iterations)
-    return (double)t->iteration / (double)t->o->iterations;
-  return fmin(elapsed(t) / t->o->seconds, 1);
+  if (t->o->iterations) return fraction_of(t, t->iteration);
+  return fmin(total(t) / t->o->seconds, 1);
+}
+
+/* What follows an update that is not the last. */
+static int look(trainer *t) {
+  int64_t due = (int64_t)(t->fraction * (double)t->o->validations);
+  int status = DEMO_OK;
+  show(t);
+  if (due > t->validations) {
+    t->validations = due;
+    status = validate(t);
+  } else if (t->windows >= LOG_EVERY) {
+    write_row(t, NAN);
+  }
+  if (!status && t->o->resume && t->iteration % t->o->save_every == 0)
+    status = char_resume_save(t);
+  return status;
 }
 
 static int run(trainer *t) {
@@ -194,33 +189,26 @@ static int run(trainer *t) {
   catch_signal(SIGTERM);
   t->progress = progress_begin();
   t->started = seconds_now();
+  t->fraction = fraction_done(t);
   while (!status && !stopped && t->fraction < 1) {
     status = update(t);
     t->fraction = fraction_done(t);
-    if (status || t->fraction >= 1) break;
-    show(t);
-    int64_t due = (int64_t)(t->fraction * (double)t->o->validations);
-    if (due > t->validations) {
-      t->validations = due;
-      status = validate(t);
-    } else if (t->windows >= LOG_EVERY) {
-      write_row(t, NAN);
-    }
+    if (!status && t->fraction < 1) status = look(t);
   }
   if (stopped) progress_say(&t->progress, "stopped by a signal");
+  if (!status && t->o->resume) status = char_resume_save(t);
   if (!status && t->measured < t->iteration) status = validate(t);
   return status;
 }
 
 static void report(const trainer *t) {
   cg_tape_stats stats = cg_tape_get_stats(t->tape);
-  double seconds = elapsed(t);
-  printf("trained %lld iterations in %.1f s\n", (long long)t->iteration,
-         seconds);
-  if (t->iteration >= WARM)
-    printf("the tape holds %zu bytes (iteration %d: %zu bytes); "
+  printf("trained %lld iterations in %.1f s\n",
+         (long long)(t->iteration - t->first), elapsed(t));
+  if (t->iteration - t->first >= WARM)
+    printf("the tape holds %zu bytes (iteration %lld: %zu bytes); "
            "%zu system allocations since then\n",
-           stats.bytes_held, WARM, t->warm.bytes_held,
+           stats.bytes_held, (long long)t->first + WARM, t->warm.bytes_held,
            stats.system_allocs - t->warm.system_allocs);
   baselines_print(&t->baselines, t->val_loss);
   if (t->o->save)
@@ -251,10 +239,11 @@ static int make_optimizer(trainer *t) {
   cg_error err = {0};
   cg_params *params = t->model.params;
   double lr = t->o->lr;
+  const char *name = t->o->optimizer;
   cg_sgd_config sgd = {.lr = lr, .momentum = 0.9};
-  cg_adam_config adam = {.lr = lr};
-  t->optimizer = t->o->sgd ? cg_sgd_new(params, &sgd, &err)
-                           : cg_adam_new(params, &adam, &err);
+  t->optimizer = strcmp(name, "sgd") == 0
+                     ? cg_sgd_new(params, &sgd, &err)
+                     : cg_optimizer_new(params, name, lr, &err);
   return t->optimizer ? DEMO_OK : demo_fail_cg(&err, "the optimizer");
 }
 
@@ -269,12 +258,22 @@ static int make_model(trainer *t) {
   return status ? status : make_optimizer(t);
 }
 
+/* A log that goes on tells the time where the state does not. */
+static int open_log(trainer *t) {
+  double seconds = 0;
+  if (!t->iteration) return train_log_open(&t->log, t->o->log);
+  /* With windows that no row has told of, that row is still to come. */
+  int64_t last = t->iteration - (t->windows > 0);
+  int status = train_log_resume(&t->log, t->o->log, last, &seconds);
+  if (t->o->iterations) t->before = seconds;
+  return status;
+}
+
 static int prepare(trainer *t) {
   const char_options *o = t->o;
   int status = text_data_load(&t->data, o->files, o->n_files, o->val_fraction);
   if (!status) status = check_lengths(t);
   if (!status) status = make_model(t);
-  if (!status) status = train_log_open(&t->log, o->log);
   if (status) return status;
   t->tape = cg_tape_new(NULL);
   if (!t->tape || !baselines_measure(&t->baselines, &t->data) ||
@@ -282,12 +281,15 @@ static int prepare(trainer *t) {
                         ~o->seed))
     return demo_fail(DEMO_FAILED, "out of memory");
   t->begin = cg_tape_mark(t->tape);
+  status = char_resume_begin(t);
+  if (!status) status = open_log(t);
+  if (status) return status;
   printf("%zu bytes to train on, %zu to validate on, %d different\n",
          t->data.train.count, t->data.validation.count,
          t->data.vocabulary.size);
   printf("%s, %lld layer(s) of %lld, %lld parameters; %s\n",
          char_cell_names[o->cell], (long long)o->layers, (long long)o->hidden,
-         (long long)cg_params_numel(t->model.params), o->sgd ? "SGD" : "Adam");
+         (long long)cg_params_numel(t->model.params), o->optimizer);
   fflush(stdout);
   return DEMO_OK;
 }
@@ -301,7 +303,8 @@ static void clean_up(trainer *t) {
 }
 
 int char_train(const char_options *o) {
-  trainer t = {.o = o, .best = INFINITY, .val_loss = NAN};
+  trainer t = {.o = o, .best = INFINITY, .val_loss = NAN, .fallen = 1,
+               .plateau = {.factor = 0.5, .patience = 1}};
   int status = prepare(&t);
   if (!status) status = run(&t);
   if (!status) report(&t);

@@ -4,8 +4,13 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "demo.h"
+
+static const char header[] =
+    "iteration\tseconds\ttrain_loss\ttrain_bits\tval_loss\tval_bits\t"
+    "chars_per_s\tgrad_norm\n";
 
 int train_log_open(train_log *log, const char *path) {
   *log = (train_log){.path = path};
@@ -14,14 +19,50 @@ int train_log_open(train_log *log, const char *path) {
   if (!log->file)
     return demo_fail(DEMO_FAILED, "cannot write %s: %s", path, strerror(errno));
   setvbuf(log->file, NULL, _IOLBF, BUFSIZ);
-  fputs("iteration\tseconds\ttrain_loss\ttrain_bits\tval_loss\tval_bits\t"
-        "chars_per_s\tgrad_norm\n",
-        log->file);
+  fputs(header, log->file);
   if (!fflush(log->file) && !ferror(log->file)) return DEMO_OK;
   int reason = errno;
   fclose(log->file);
   log->file = NULL;
   return demo_fail(DEMO_FAILED, "cannot write %s: %s", path, strerror(reason));
+}
+
+/* Where the rows end that are whole and not after `iteration`; -1 if this is no
+ * log. */
+static long end_of_rows(FILE *file, int64_t iteration, double *seconds) {
+  char line[512];
+  if (!fgets(line, sizeof line, file) || strcmp(line, header) != 0) return -1;
+  long end = ftell(file);
+  while (fgets(line, sizeof line, file) && strchr(line, '\n')) {
+    long long at;
+    double time;
+    if (sscanf(line, "%lld\t%lf\t", &at, &time) != 2 || at > iteration) break;
+    *seconds = time;
+    end = ftell(file);
+  }
+  return end;
+}
+
+int train_log_resume(train_log *log, const char *path, int64_t iteration,
+                     double *seconds) {
+  *log = (train_log){.path = path};
+  if (!path) return DEMO_OK;
+  FILE *file = fopen(path, "r+");
+  if (!file) return train_log_open(log, path);
+  long end = end_of_rows(file, iteration, seconds);
+  if (end < 0) {
+    fclose(file);
+    return train_log_open(log, path);
+  }
+  if (fseek(file, end, SEEK_SET) || ftruncate(fileno(file), end)) {
+    int reason = errno;
+    fclose(file);
+    return demo_fail(DEMO_FAILED, "cannot write %s: %s", path,
+                     strerror(reason));
+  }
+  setvbuf(file, NULL, _IOLBF, BUFSIZ);
+  log->file = file;
+  return DEMO_OK;
 }
 
 static void put(FILE *file, const char *fmt, double value, const char *end) {

@@ -27,6 +27,11 @@ typedef struct train_row {
 /* Creates the file and writes the header; `path` NULL: no log. Complains and
  * returns an exit status. */
 int train_log_open(train_log *log, const char *path);
+/* The same for a training that goes on after `iteration`: keeps the rows up to
+ * there of a log that is there, and writes the time of the last one to
+ * *seconds, if there is any. */
+int train_log_resume(train_log *log, const char *path, int64_t iteration,
+                     double *seconds);
 void train_log_row(train_log *log, const train_row *row);
 /* Closes it; DEMO_FAILED if anything was not written. */
 int train_log_close(train_log *log);

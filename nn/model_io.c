@@ -1,12 +1,12 @@
 /* model_io.c - a registry to a safetensors file, and back. */
 #include <chronograd/model_io.h>
 
-#include <stdio.h>
 #include <string.h>
 
+#include "array_check.h"
 #include "text.h"
 
-enum { NAME_TEXT = 128, SHAPE_TEXT = 64 };
+enum { NAME_TEXT = 128 };
 
 /* ---- saving ---- */
 
@@ -42,15 +42,6 @@ cg_status cg_params_save(const cg_params *params, const char *path,
 
 /* ---- checking a file against the registry ---- */
 
-static const char *shape_text(const cg_array *a, char *buf, size_t size) {
-  size_t at = (size_t)snprintf(buf, size, "[");
-  for (int i = 0; i < a->rank && at < size; i++)
-    at += (size_t)snprintf(buf + at, size - at, i ? ", %lld" : "%lld",
-                           (long long)a->shape[i]);
-  if (at < size) snprintf(buf + at, size - at, "]");
-  return buf;
-}
-
 static bool is_float(cg_dtype dtype) {
   return dtype == CG_F32 || dtype == CG_F64;
 }
@@ -59,15 +50,9 @@ static cg_status check_array(const cg_array *a, const cg_tensor *w,
                              const char *name, int options, cg_error *err) {
   const char *fn = "params_load";
   cg_dtype dtype = cg_tensor_dtype(w);
-  size_t bytes = (size_t)cg_tensor_rank(w) * sizeof *a->shape;
-  if (a->rank != cg_tensor_rank(w) ||
-      (bytes && memcmp(a->shape, cg_tensor_shape(w), bytes) != 0)) {
-    char have[SHAPE_TEXT], want[SHAPE_TEXT];
-    return cg_error_set(err, CG_ERR_FORMAT, fn,
-                        "%s has shape %s in the file and %s in the model", name,
-                        shape_text(a, have, sizeof have),
-                        cg_tensor_shape_text(w, want, sizeof want));
-  }
+  cg_status status = cg_array_check_shape(a, name, cg_tensor_rank(w),
+                                          cg_tensor_shape(w), fn, err);
+  if (status) return status;
   bool convert = options & CG_LOAD_CONVERT && is_float(a->dtype);
   if (a->dtype == dtype || convert) return CG_OK;
   return cg_error_set(err, CG_ERR_DTYPE, fn,

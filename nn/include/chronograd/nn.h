@@ -77,6 +77,7 @@
 #include <chronograd/schedule.h>
 #include <chronograd/safetensors.h>
 #include <chronograd/model_io.h>
+#include <chronograd/training_state.h>
 #include <chronograd/bptt.h>
 #include <chronograd/bptt_local.h>
 #include <chronograd/bptt_ledger.h>
