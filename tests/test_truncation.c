@@ -343,9 +343,9 @@ START_TEST(random_windows_are_weighted_paths) {
 END_TEST
 
 /* The weight of every path is 1 in the mean, so the gradient is that of the
- * whole: 40,000 draws, 5 standard errors. */
+ * whole: 10,000 draws, 5 standard errors. */
 START_TEST(random_windows_are_unbiased) {
-  enum { DRAWS = 40000 };
+  enum { DRAWS = 10000 };
   const double cut = 0.25;
   const int64_t horizon = 2;
   lab l;
