@@ -32,6 +32,11 @@ static const char usage[] =
     "  --out FILE         write autograd.NAME and manual.NAME of each\n"
     "                     quantity to a safetensors file\n"
     "  --dot FILE         write the unrolled graph for Graphviz\n"
+    "  --study            instead of the comparison, print and check the\n"
+    "                     derivation's statements one by one (T = 40): the\n"
+    "                     ledger of the steps, all paths, recurrent Jacobians,\n"
+    "                     truncation, real-time recurrent learning, costs;\n"
+    "                     --out PREFIX then writes PREFIX.*.tsv and .svg\n"
     "  --help             print this\n"
     "\n"
     "Exit status: 0 all agree, 1 they don't, 2 bad usage or a bad file.\n";
@@ -53,6 +58,7 @@ enum {
   OPT_CASE,
   OPT_OUT,
   OPT_DOT,
+  OPT_STUDY,
   OPT_HELP
 };
 
@@ -71,6 +77,7 @@ static const struct option long_options[] = {
     {"case", required_argument, NULL, OPT_CASE},
     {"out", required_argument, NULL, OPT_OUT},
     {"dot", required_argument, NULL, OPT_DOT},
+    {"study", no_argument, NULL, OPT_STUDY},
     {"help", no_argument, NULL, OPT_HELP},
     {0}};
 
@@ -137,6 +144,7 @@ static bool parse_option(command *c, int option) {
   case OPT_CASE: o->case_path = optarg; return true;
   case OPT_OUT: o->out_path = optarg; return true;
   case OPT_DOT: o->dot_path = optarg; return true;
+  case OPT_STUDY: o->study = true; return true;
   case OPT_HELP: c->help = true; return true;
   default: return parse_random_option(c, option);
   }
@@ -147,6 +155,15 @@ static bool check_files(const bptt_options *o) {
   return cli_may_write("--out", o->out_path, o->case_path) &&
          cli_may_write("--dot", o->dot_path, o->case_path) &&
          cli_may_write("--dot", o->dot_path, o->out_path);
+}
+
+/* The study knows one way to compute, and draws its own pictures. */
+static bool check_study(bptt_options *o) {
+  if (o->study && o->dtype != CG_F64)
+    return cli_fail("--dtype f32 doesn't go with --study");
+  if (o->study && o->dot_path) return cli_fail("--dot doesn't go with --study");
+  if (!o->steps) o->steps = o->study ? 40 : 12;
+  return true;
 }
 
 static bool parse(command *c, int argc, char **argv) {
@@ -164,7 +181,7 @@ static bool parse(command *c, int argc, char **argv) {
   if (c->o.case_path && c->random_option)
     return cli_fail("%s doesn't go with --case", c->random_option);
   if (c->o.tolerance < 0) c->o.tolerance = c->o.dtype == CG_F64 ? 1e-10 : 1e-4;
-  return check_files(&c->o);
+  return check_files(&c->o) && check_study(&c->o);
 }
 
 /* ---- progress ---- */
@@ -221,7 +238,8 @@ static int run(const bptt_options *o) {
   bptt_quotients d = {0};
   bool agree = false;
   bool ok = bptt_case_make(&c, o) &&
-            compare(o, &c.p, &autograd, &by_hand, &d, &agree);
+            (o->study ? bptt_study(o, &c.p, &agree)
+                      : compare(o, &c.p, &autograd, &by_hand, &d, &agree));
   bptt_quotients_free(&d);
   cg_bptt_free(&by_hand);
   bptt_figures_free(&autograd);
@@ -230,8 +248,7 @@ static int run(const bptt_options *o) {
 }
 
 int main(int argc, char **argv) {
-  command c = {.o = {.steps = 12,
-                     .batch = 4,
+  command c = {.o = {.batch = 4,
                      .input = 5,
                      .hidden = 8,
                      .classes = 7,

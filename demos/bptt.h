@@ -16,6 +16,7 @@ typedef struct bptt_options {
   uint64_t seed;
   double tolerance;
   bool no_differences;
+  bool study;
   const char *case_path, *out_path, *dot_path; /* or NULL */
 } bptt_options;
 
@@ -75,6 +76,24 @@ bptt_figures bptt_figures_of(cg_bptt_result *manual);
 bool bptt_write(const char *path, const cg_bptt_problem *p,
                 const bptt_figures *autograd, const bptt_figures *manual);
 
+/* ---- the net of nn that the problem describes (bptt_net.c) ---- */
+
+typedef struct bptt_net {
+  cg_dtype dtype;
+  cg_params *params;
+  cg_rnn *rnn;
+  cg_linear_layer *fc;
+  cg_tensor *h0; /* a leaf [B, H] with a gradient of its own */
+  cg_tape *tape;
+  cg_error err;
+} bptt_net;
+
+/* With the problem's values. Free it in any case. */
+bool bptt_net_make(bptt_net *n, const cg_bptt_problem *p, cg_dtype dtype);
+void bptt_net_free(bptt_net *n);
+/* Is the tape without an error? If not, it is printed. */
+bool bptt_net_fine(const bptt_net *n);
+
 /* ---- the sides ---- */
 
 /* bptt_autograd.c: everything from the tape, computed in `dtype`; the graph
@@ -110,7 +129,17 @@ void bptt_states(const cg_bptt_problem *p, int64_t b, double *h);
 double bptt_losses(const cg_bptt_problem *p, int64_t b, const double *h,
                    double *losses);
 
+/* ---- the derivation, statement by statement (bptt_study.c) ---- */
+
+/* Prints and checks it; options->out_path is the prefix of files. Sets *agree
+ * to whether all statements hold. */
+bool bptt_study(const bptt_options *options, const cg_bptt_problem *p,
+                bool *agree);
+
 /* ---- the table (bptt_report.c) ---- */
+
+/* Prints the sizes and choices of the problem. */
+void bptt_print_head(const bptt_options *options, const cg_bptt_problem *p);
 
 /* Prints it; `d` is NULL without differences. Sets *agree to whether all do. */
 bool bptt_report(const bptt_options *options, const cg_bptt_problem *p,

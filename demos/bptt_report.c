@@ -134,7 +134,7 @@ static row make_row(const cg_bptt_problem *p, bptt_quantity q,
 
 /* ---- printing ---- */
 
-static void print_head(const bptt_options *o, const cg_bptt_problem *p) {
+void bptt_print_head(const bptt_options *o, const cg_bptt_problem *p) {
   printf("T = %" PRId64 " steps, B = %" PRId64 " sequences, D = %" PRId64
          " inputs, H = %" PRId64 " hidden, K = %" PRId64 " classes\n",
          p->T, p->B, p->D, p->H, p->K);
@@ -143,10 +143,13 @@ static void print_head(const bptt_options *o, const cg_bptt_problem *p) {
          o->reduction == CG_REDUCE_SUM ? "sum" : "mean",
          cg_dtype_name(o->dtype));
   if (o->case_path)
-    printf("case %s\n\n", o->case_path);
+    printf("case %s\n", o->case_path);
   else
-    printf("seed %" PRIu64 "\n\n", o->seed);
-  printf("%-8s  %-14s  %10s  %10s  %13s  %8s\n", "", "", "",
+    printf("seed %" PRIu64 "\n", o->seed);
+}
+
+static void print_columns(void) {
+  printf("\n%-8s  %-14s  %10s  %10s  %13s  %8s\n", "", "", "",
          "autograd -", "autograd -", "their");
   printf("%-8s  %-14s  %10s  %10s  %13s  %8s  %s\n", "quantity", "shape",
          "norm", "manual", "differences", "floor", "verdict");
@@ -206,7 +209,8 @@ bool bptt_report(const bptt_options *o, const cg_bptt_problem *p,
   row rows[Q_COUNT];
   double *room = make_room(p);
   if (!room) return cli_fail("out of memory for the table");
-  print_head(o, p);
+  bptt_print_head(o, p);
+  print_columns();
   *agree = true;
   for (int q = 0; q < Q_COUNT; q++) {
     rows[q] = make_row(p, q, autograd, manual, d, o->tolerance, room);

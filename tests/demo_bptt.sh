@@ -145,6 +145,56 @@ if [ -c /dev/full ]; then
   done
 fi
 
+# ---- the study ----
+
+# studies ARGUMENTS...: status 0, nothing on stderr, 8 statements that hold.
+studies() {
+  status 0 --study "$@" || return
+  [ ! -s err ] || fail "stderr isn't empty: bptt --study $*"
+  [ "$(grep -c ' agrees$' out)" = 8 ] || fail "not 8 hold: bptt --study $*"
+  grep -qx 'All 8 statements hold\.' out || fail "no verdict: --study $*"
+}
+
+# table NAME COLUMNS ROWS: what --study wrote, a line of names and so many rows
+# of numbers, the first COLUMNS of which are there.
+table() {
+  awk -F '\t' -v columns="$2" -v rows="$3" '
+    NF != columns { exit 1 }
+    NR > 1 && ($1 !~ /^[0-9]+$/ || $2 !~ /^[-+.e0-9]+$/) { exit 1 }
+    END { if (NR != rows + 1) exit 1 }' "s.$1.tsv" ||
+    fail "s.$1.tsv is not $2 columns and $3 rows"
+}
+
+studies --steps 9 --batch 2 --out s
+table ledger 6 9
+table paths 4 81
+table lags 3 9
+table jacobian 5 9
+table truncation 7 9
+table cost 7 6
+table cost_units 7 4
+awk -F '\t' 'NR > 1 { sum += $4 } END { exit !(sum > 0.999999 && sum < 1.000001) }' \
+  s.paths.tsv || fail "the shares of all paths don't add up to 1"
+if command -v gnuplot >/dev/null; then
+  for picture in ledger paths lags jacobian truncation cost; do
+    grep -q '<svg' "s.$picture.svg" || fail "no picture of $picture"
+  done
+fi
+studies --steps 1 --batch 1 --reduction mean
+studies --steps 12 --activation relu --input 1 --classes 2
+status 1 --study --steps 9 --tolerance 0 &&
+  { grep -q 'DIFFERS' out || fail "which statement does not hold?"; }
+refuses "--dtype f32 doesn't go with --study" --study --dtype f32
+refuses "--dot doesn't go with --study" --study --dot s.dot
+refuses "no/such/room/s.ledger.tsv" --study --steps 2 --out no/such/room/s
+refuses "--study takes no value" --study=5
+checks=$((checks + 1))
+mkdir bin && for tool in sh env; do ln -s "$(command -v $tool)" bin/; done
+PATH=$room/bin "$bptt" --study --steps 3 --out plain >out 2>err ||
+  fail "it needs gnuplot"
+grep -q 'gnuplot is not installed' out || fail "not said that gnuplot is missing"
+[ -s plain.cost.tsv ] && [ ! -e plain.cost.svg ] || fail "not the tables alone"
+
 # ---- files ----
 
 with_files() {
@@ -155,6 +205,8 @@ with_files() {
       --reduction "${activation#*:}" --tolerance 1e-12
   done
   agrees --case "$golden/bptt_relu.safetensors" --dtype f32
+  studies --case "$golden/bptt_relu.safetensors" --activation relu \
+    --reduction mean
 
   agrees --out out.safetensors
   for name in loss h logits delta_o delta_h delta_z W_xh W_hh W_hy b_h b_y h0

@@ -54,6 +54,8 @@
  * hand.
  * Reading order: param, init, linear, embedding, rnn, loss, clip, optim,
  * model_io with safetensors; bptt, the same gradients by hand, and what can be
+ * Reading order: param, init, linear, embedding, rnn, truncation, loss, clip,
+ * optim, model_io with safetensors; bptt, the same gradients by hand, and what can be
  * seen in them: bptt_local, bptt_ledger, bptt_paths, bptt_jacobian, bptt_rtrl;
  * rnn_study.
  */
@@ -69,6 +71,7 @@
 #include <chronograd/activation.h>
 #include <chronograd/cell.h>
 #include <chronograd/rnn.h>
+#include <chronograd/truncation.h>
 #include <chronograd/reduction.h>
 #include <chronograd/loss.h>
 #include <chronograd/clip.h>

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# The program gradient_flow from outside: verdicts, exit statuses, files, and
+# one clear line for each thing that is wrong.
+#   demo_gradient_flow.sh PROGRAM
+
+set -u
+export LC_ALL=C
+
+flow=$(readlink -f "$1")
+room=$(mktemp -d) || exit 1
+trap 'rm -rf "$room"' EXIT
+cd "$room" || exit 1
+failures=0
+checks=0
+
+fail() {
+  echo "FAILED: $*"
+  sed 's/^/  out| /' out 2>/dev/null | head -n 40
+  sed 's/^/  err| /' err 2>/dev/null
+  failures=$((failures + 1))
+}
+
+# status WANT ARGUMENTS...: the exit status, output in ./out and ./err.
+status() {
+  local want=$1 got
+  shift
+  checks=$((checks + 1))
+  "$flow" "$@" >out 2>err
+  got=$?
+  [ "$got" = "$want" ] || { fail "status $got, not $want: $*"; return 1; }
+}
+
+# refuses WORDS ARGUMENTS...: status 2, and one line on stderr with WORDS.
+refuses() {
+  local words=$1
+  shift
+  status 2 "$@" || return
+  [ "$(wc -l <err)" = 1 ] || fail "not one line: $*"
+  grep -q '^gradient_flow: ' err || fail "no name in front: $*"
+  grep -qF -- "$words" err || fail "\"$words\" isn't said: $*"
+}
+
+small=(--hidden 6 --gap 12 --steps 400)
+status 0 "${small[@]}" --out g
+[ ! -s err ] || fail "stderr isn't empty"
+[ "$(grep -c ' agrees$' out)" = 4 ] || fail "not 4 checks agree"
+grep -qx 'All agree\.' out || fail "no verdict"
+for table in norms spectrum clipping; do
+  [ "$(grep -vc -e '^#' -e '^$' "g.$table.tsv")" = $((14 * 12)) ] ||
+    fail "not a row for each gap of 14 nets: $table"
+done
+[ "$(grep -vc -e '^#' -e '^$' g.lyapunov.tsv)" = 14 ] || fail "not 14 exponents"
+# without activation, radius 0.5 vanishes and 1.5 explodes; the clipped signal
+# stays below the bound behind the first clip, once it is explosive
+awk -F '\t' '
+  /^#/ { next }
+  $1 == "no activation" && $2 == 0.5 && $3 == 12 && $4 > 0.02 { exit 1 }
+  $1 == "no activation" && $2 == 1.5 && $3 == 12 && $4 < 20 { exit 1 }
+  $9 > 2 { exit 1 }' g.norms.tsv || fail "norms do not do what they must"
+if command -v gnuplot >/dev/null; then
+  for picture in norms clipping lyapunov; do
+    grep -q '<svg' "g.$picture.svg" || fail "no picture of $picture"
+  done
+fi
+if ! grep -q 'without LAPACKE' out; then
+  # an orthogonal matrix would not do: but for 2 units and one radius the two
+  # singular values multiply to the determinant, radius^(2 gap)
+  status 0 --hidden 2 --radius 0.9 --gap 5 --steps 1000 --out two &&
+    awk -F '\t' '
+      $1 == "no activation" {
+        n++; d = $5 * $7 / 0.9 ^ (2 * $3) - 1
+        if (d > 1e-4 || d < -1e-4) exit 1
+      }
+      END { if (n != 5) exit 1 }' two.spectrum.tsv ||
+    fail "the singular values are not those of W_hh^gap"
+fi
+
+status 0 "${small[@]}" --radius 1.1 --seed 5 && cp out first
+status 0 "${small[@]}" --radius 1.1 --seed 5
+cmp -s out first || fail "same seed, other figures"
+status 0 "${small[@]}" --radius 1.1 --seed 6
+cmp -s out first && fail "the seed does nothing"
+status 0 "${small[@]}" --hidden 7 --radius 2 --radius 0.3 # an odd one
+status 0 --help
+
+checks=$((checks + 1))
+mkdir bin && for tool in sh env; do ln -s "$(command -v $tool)" bin/; done
+PATH=$room/bin "$flow" "${small[@]}" --out plain >out 2>err ||
+  fail "it needs gnuplot"
+grep -q 'gnuplot is not installed' out || fail "not said that gnuplot is missing"
+[ -s plain.norms.tsv ] && [ ! -e plain.norms.svg ] || fail "not tables alone"
+
+refuses "--radios" --radios 1
+refuses "--radius: 0 is not in" --radius 0
+refuses "--radius: \"nan\"" --radius nan
+# shellcheck disable=SC2046
+refuses "at most 16" $(for _ in {1..17}; do echo --radius 1; done)
+refuses "--hidden: 1 is not in" --hidden 1
+refuses "--hidden: 257 is not in" --hidden 257
+refuses "--gap: the longest gap must be below --steps" --gap 50 --steps 50
+refuses "--steps: \"3x\"" --steps 3x
+refuses "--clip: 0 is not in" --clip 0
+refuses "--seed" --seed -1
+refuses "\"flow.tsv\"" flow.tsv
+refuses "--out: a file needs a name" --out ""
+refuses "no/such/room/g.norms.tsv" --out no/such/room/g "${small[@]}"
+if [ -c /dev/full ]; then
+  checks=$((checks + 1))
+  "$flow" "${small[@]}" --radius 1 >/dev/full 2>err
+  [ $? = 2 ] || fail "a full disk goes unnoticed"
+fi
+
+echo "demo_gradient_flow: $checks runs, $failures failures"
+[ "$failures" = 0 ]
