@@ -21,17 +21,8 @@ static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
   cg_tensor *hp_t = cg_linear(tape, h, a->w[CG_W_HH], a->w[CG_B_HH]);
   if (!hp_t) return NULL;
   int64_t H = cg_tensor_dim(hp_t, 1) / 3;
-  cg_tensor *z_ru = cg_add(tape, cg_narrow(tape, xp_t, 1, 0, 2 * H),
-                           cg_narrow(tape, hp_t, 1, 0, 2 * H));
-  cg_tensor *r_u = cg_sigmoid(tape, z_ru);
-  cg_tensor *r = cg_narrow(tape, r_u, 1, 0, H);
-  cg_tensor *u = cg_narrow(tape, r_u, 1, H, H);
-  cg_tensor *z_n = cg_add(
-      tape, cg_narrow(tape, xp_t, 1, 2 * H, H),
-      cg_mul(tape, r, cg_narrow(tape, hp_t, 1, 2 * H, H)));
-  cg_tensor *n = cg_tanh(tape, z_n);
-  /* (1 - u) n + u h with one product */
-  state[0] = cg_add(tape, n, cg_mul(tape, u, cg_sub(tape, h, n)));
+  cg_tensor *y = cg_gru_gates(tape, xp_t, hp_t, h); /* h_t and the gates */
+  state[0] = cg_narrow(tape, y, 1, 0, H);
   return NULL;
 }
 

@@ -13,13 +13,9 @@ static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
   cg_tensor *z_t = cg_addmm(tape, xp_t, state[0], a->w[CG_W_HH], false, true);
   if (!z_t) return NULL;
   int64_t H = cg_tensor_dim(z_t, 1) / 4;
-  cg_tensor *i_f = cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 0, 2 * H));
-  cg_tensor *i = cg_narrow(tape, i_f, 1, 0, H);
-  cg_tensor *f = cg_narrow(tape, i_f, 1, H, H);
-  cg_tensor *g = cg_tanh(tape, cg_narrow(tape, z_t, 1, 2 * H, H));
-  cg_tensor *o = cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 3 * H, H));
-  state[1] = cg_add(tape, cg_mul(tape, f, state[1]), cg_mul(tape, i, g));
-  state[0] = cg_mul(tape, o, cg_tanh(tape, state[1]));
+  cg_tensor *y = cg_lstm_gates(tape, z_t, state[1]); /* h, c and the gates */
+  state[0] = cg_narrow(tape, y, 1, 0, H);
+  state[1] = cg_narrow(tape, y, 1, H, H);
   return z_t;
 }
 
