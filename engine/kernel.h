@@ -207,6 +207,28 @@ void kernel_layer_norm_rstd(cg_dtype dtype, int64_t rows, int64_t n, void *r,
 void kernel_layer_norm_grad(cg_dtype dtype, int64_t rows, int64_t n, void *gx,
                             const void *gy, const void *y, const void *r);
 
+/* ---- gates of recurrent cells (kernel_gates.c) ---- */
+
+/* A matrix whose rows are ld elements apart, their elements side by side. */
+typedef struct kernel_rows {
+  const void *data;
+  int64_t ld;
+} kernel_rows;
+
+/* y (contiguous) = (h, c, i, f, g, o) of each row, see cg_lstm_gates; and
+ * g = (gz, gc') from gy, y and c. */
+void kernel_lstm(cg_dtype dtype, int64_t rows, int64_t H, void *y,
+                 kernel_rows z, kernel_rows c);
+void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
+                      kernel_rows gy, kernel_rows y, kernel_rows c);
+/* y (contiguous) = (h, r, u, n) of each row, see cg_gru_gates; and
+ * g = (gx, gp, gh') from gy, y, p and h'. */
+void kernel_gru(cg_dtype dtype, int64_t rows, int64_t H, void *y,
+                kernel_rows xp, kernel_rows hp, kernel_rows h);
+void kernel_gru_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
+                     kernel_rows gy, kernel_rows y, kernel_rows hp,
+                     kernel_rows h);
+
 /* ---- random numbers (kernel_random.c), contiguous ---- */
 
 /* Number counter + i of the stream `seed`, as uniform in [0, 1). */

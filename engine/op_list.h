@@ -45,6 +45,10 @@
   X(log_softmax) X(softmax)                                                   \
   /* op_layer_norm.c */                                                       \
   X(layer_norm) X(layer_norm_rstd) X(layer_norm_grad)                         \
+  /* op_lstm.c */                                                             \
+  X(lstm_gates) X(lstm_gates_grad)                                            \
+  /* op_gru.c */                                                              \
+  X(gru_gates) X(gru_gates_grad)                                              \
   /* op_random.c */                                                           \
   X(dropout)                                                                  \
   /* op_losses.c */                                                           \

@@ -35,12 +35,10 @@ static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
 
 static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
                        cg_tensor **state) {
-  int64_t H = a->H;
   cg_tensor *hp_t = cg_linear(tape, cg_cell_entering(tape, a, state[0]),
                               a->w[CG_W_HH], a->w[CG_B_HH]);
-  state[0] = cg_cell_gru_gates(
-      tape, a, xp_t, cg_narrow(tape, hp_t, 1, 0, 2 * H),
-      cg_narrow(tape, hp_t, 1, 2 * H, H), state[0]);
+  cg_tensor *y = cg_gru_gates(tape, xp_t, hp_t, state[0]); /* h_t, r, u, n */
+  state[0] = cg_narrow(tape, y, 1, 0, a->H);
   return NULL;
 }
 

@@ -23,8 +23,10 @@ cg_tensor *cg_cell_lstm_gates(cg_tape *tape, const cg_cell_args *a,
 
 void cg_cell_lstm_update(cg_tape *tape, const cg_cell_args *a, cg_tensor *z_t,
                          cg_tensor **state) {
-  cg_tensor *o = cg_cell_lstm_gates(tape, a, z_t, &state[1]);
-  state[0] = cg_mul(tape, o, cg_tanh(tape, state[1]));
+  int64_t H = a->H;
+  cg_tensor *y = cg_lstm_gates(tape, z_t, state[1]); /* h, c and the gates */
+  state[0] = cg_narrow(tape, y, 1, 0, H);
+  state[1] = cg_narrow(tape, y, 1, H, H);
   cg_tensor *W_hr = a->w[CG_W_OTHER];
   if (W_hr) state[0] = cg_linear(tape, state[0], W_hr, NULL);
 }

@@ -132,7 +132,11 @@ static cg_tensor *slices(cg_tape *t, cg_tensor *const *x) {
   REDUCED(X, bce_with_logits, BCE)                                           \
   REDUCED(X, l1, L1)                                                         \
   X(huber, edge, cg_huber(t, x[0], x[1], 1, CG_REDUCE_NONE))                 \
-  X(mse, plain, cg_mse(t, x[0], x[1]))
+  X(mse, plain, cg_mse(t, x[0], x[1]))                                       \
+  X(lstm_gates, plain, cg_lstm_gates(t, x[0], x[1]))                         \
+  X(lstm_gates_grad, plain, cg_lstm_gates_grad(t, x[0], x[1], x[2]))         \
+  X(gru_gates, plain, cg_gru_gates(t, x[0], x[1], x[2]))                     \
+  X(gru_gates_grad, plain, cg_gru_gates_grad(t, x[0], x[1], x[2], x[3]))
 
 #define ALL_CASES(X)                                                         \
   REDUCTION_CASES(X) PRODUCT_CASES(X) SHAPE_CASES(X) OTHER_CASES(X)

@@ -221,7 +221,48 @@ def rows_and_losses():
     case("mse@plain", F.mse_loss, f(2, 3), f(2, 3))
 
 
-for group in (reductions, products, shapes, indices, rows_and_losses):
+def lstm_gates(z, c):
+    i, f, g, o = z.chunk(4, 1)
+    i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+    c = f * c + i * g
+    return torch.cat((o * c.tanh(), c, i, f, g, o), 1)
+
+
+def lstm_gates_grad(a, y, c0):
+    _, c, i, f, g, o = y.chunk(6, 1)
+    ah, ac, ai, af, ag, ao = a.chunk(6, 1)
+    q = c.tanh()
+    dc = ac + ah * o * (1 - q * q)
+    return torch.cat(((ai + dc * g) * i * (1 - i), (af + dc * c0) * f * (1 - f),
+                      (ag + dc * i) * (1 - g * g), (ao + ah * q) * o * (1 - o),
+                      dc * f), 1)
+
+
+def gru_gates(x, p, h):
+    (xr, xu, xn), (pr, pu, pn) = x.chunk(3, 1), p.chunk(3, 1)
+    r, u = (xr + pr).sigmoid(), (xu + pu).sigmoid()
+    n = (xn + r * pn).tanh()
+    return torch.cat(((1 - u) * n + u * h, r, u, n), 1)
+
+
+def gru_gates_grad(a, y, p, h):
+    _, r, u, n = y.chunk(4, 1)
+    ah, ar, au, an = a.chunk(4, 1)
+    zn = (an + ah * (1 - u)) * (1 - n * n)
+    zr = (ar + zn * p.chunk(3, 1)[2]) * r * (1 - r)
+    zu = (au + ah * (h - n)) * u * (1 - u)
+    return torch.cat((zr, zu, zn, zr, zu, zn * r, ah * u), 1)
+
+
+def gates():
+    case("lstm_gates@plain", lstm_gates, f(2, 12), f(2, 3))
+    case("lstm_gates_grad@plain", lstm_gates_grad, f(2, 18), f(2, 18), f(2, 3))
+    case("gru_gates@plain", gru_gates, f(2, 9), f(2, 9), f(2, 3))
+    case("gru_gates_grad@plain", gru_gates_grad, f(2, 12), f(2, 12), f(2, 9),
+         f(2, 3))
+
+
+for group in (reductions, products, shapes, indices, rows_and_losses, gates):
     group()
 save_file(out, "ops_other.safetensors")
 names = {n.rsplit(".", 1)[0] for n in out}

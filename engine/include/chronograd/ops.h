@@ -315,6 +315,31 @@ CG_API cg_tensor *cg_layer_norm_rstd(cg_tape *tape, cg_tensor *x, double eps);
 CG_API cg_tensor *cg_layer_norm_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y,
                                      cg_tensor *r);
 
+/* ---- gates of recurrent cells ---- */
+
+/* The elementwise part of a step of an LSTM in one op: from pre-activations
+ * z = (z_i, z_f, z_g, z_o) [B, 4H] and the cell c' [B, H] before it,
+ *
+ *   y = (h, c, i, f, g, o) [B, 6H]     i, f, o = sigmoid of z_i, z_f, z_o
+ *   g = tanh z_g     c = f c' + i g     h = o tanh c
+ *
+ * Views of its parts, such as cg_narrow(tape, y, 1, 0, H) for h, cost nothing. */
+CG_API cg_tensor *cg_lstm_gates(cg_tape *tape, cg_tensor *z, cg_tensor *c);
+/* Its derivative as an op: (gz, gc') [B, 5H] from gy and y [B, 6H], and c'. */
+CG_API cg_tensor *cg_lstm_gates_grad(cg_tape *tape, cg_tensor *gy,
+                                     cg_tensor *y, cg_tensor *c);
+/* The same of a GRU: from what the input and the state contribute, x and p
+ * [B, 3H] each with the parts r, u, n, and the state h' [B, H] before,
+ *
+ *   y = (h, r, u, n) [B, 4H]     r = sigmoid(x_r + p_r), u likewise
+ *   n = tanh(x_n + r p_n)        h = (1 - u) n + u h' */
+CG_API cg_tensor *cg_gru_gates(cg_tape *tape, cg_tensor *x, cg_tensor *p,
+                               cg_tensor *h);
+/* Its derivative as an op: (gx, gp, gh') [B, 7H] from gy and y [B, 4H], p and
+ * h'. */
+CG_API cg_tensor *cg_gru_gates_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y,
+                                    cg_tensor *p, cg_tensor *h);
+
 /* ---- softmax and losses ---- */
 
 /* log(e^x_k / sum_j e^x_j) over `axis`, without overflow. */

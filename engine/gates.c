@@ -1,0 +1,56 @@
+/* gates.c - operands whose rows consist of parts of H units each. */
+#include "gates.h"
+
+#include <stdio.h>
+
+#include "index_operand.h"
+
+/* Says which operand does not fit, and all the shapes. */
+static cg_status fail(const cg_call *call, const int *parts, int bad) {
+  char text[256] = "";
+  size_t at = 0;
+  for (int i = 0; i < call->n_in && at < sizeof text; i++) {
+    char shape[96];
+    at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? ", " : "",
+                           cg_tensor_shape_text(call->in[i], shape,
+                                                sizeof shape));
+  }
+  return cg_call_fail(call, CG_ERR_SHAPE,
+                      "of the operands %s, number %d is not [B, %d H]", text,
+                      bad, parts[bad]);
+}
+
+/* The last operand is taken to say what B and H are. */
+cg_status gates_infer(const cg_call *call, const int *parts, int parts_out,
+                      cg_spec *spec) {
+  int last = call->n_in - 1;
+  const cg_tensor *h = call->in[last];
+  cg_status status = cg_call_want_float(call, last);
+  if (status) return status;
+  if (h->rank != 2) return fail(call, parts, last);
+  int64_t B = h->dims[0], H = h->dims[1], shape[2] = {B, 0};
+  for (int i = 0; i < last; i++) {
+    const cg_tensor *x = call->in[i];
+    int64_t width;
+    if (x->dtype != h->dtype)
+      return cg_call_fail(call, CG_ERR_DTYPE, "operands have types %s and %s",
+                          cg_dtype_name(x->dtype), cg_dtype_name(h->dtype));
+    if (x->rank != 2 || x->dims[0] != B ||
+        __builtin_mul_overflow(H, parts[i], &width) || x->dims[1] != width)
+      return fail(call, parts, i);
+  }
+  if (__builtin_mul_overflow(H, parts_out, &shape[1]))
+    return fail(call, parts, last);
+  cg_spec_set(spec, h->dtype, 2, shape);
+  return CG_OK;
+}
+
+cg_status gates_rows(const cg_call *call, int i, kernel_rows *rows) {
+  const cg_tensor *x = call->in[i];
+  if (t_strides(x)[1] == 1) {
+    *rows = (kernel_rows){x->data, t_strides(x)[0]};
+    return CG_OK;
+  }
+  rows->ld = x->dims[1];
+  return operand_dense(call, i, &rows->data);
+}

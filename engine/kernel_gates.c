@@ -1,0 +1,198 @@
+/* kernel_gates.c - the elementwise part of a step of an LSTM and of a GRU, and
+ * its derivative, a row of H units at a time.
+ *
+ * A row is worked through in blocks of LANES units, the last one padded, so
+ * that the same vector function computes every unit (see kernel_map.c).
+ */
+#include "kernel.h"
+
+#include <math.h>
+#include <string.h>
+
+#ifdef CG_HAVE_LIBMVEC
+#define CG_VECTOR __attribute__((simd("notinbranch")))
+CG_VECTOR float expf(float);
+CG_VECTOR double exp(double);
+CG_VECTOR float tanhf(float);
+CG_VECTOR double tanh(double);
+#endif
+
+enum { LANES = 16 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#define IN_LANES _Pragma("GCC unroll 1") for (int j = 0; j < LANES; j++)
+#else
+#define IN_LANES for (int j = 0; j < LANES; j++)
+#endif
+
+#if defined(__GNUC__)
+#define INLINE __attribute__((always_inline)) static inline
+#else
+#define INLINE static inline
+#endif
+
+/* m elements of a block, the rest zero; and m elements back. */
+INLINE void load(void *to, const void *from, int64_t m, size_t size) {
+  if (m == LANES) {
+    memcpy(to, from, LANES * size);
+  } else {
+    memset(to, 0, LANES * size);
+    memcpy(to, from, (size_t)m * size);
+  }
+}
+
+INLINE void store(void *to, const void *from, int64_t m, size_t size) {
+  if (m == LANES)
+    memcpy(to, from, LANES * size);
+  else
+    memcpy(to, from, (size_t)m * size);
+}
+
+/* Blocks k of the parts of a row, which are H apart. */
+#define LOAD(a, from, parts)                                                 \
+  for (int p = 0; p < (parts); p++)                                          \
+    load((a)[p], (from) + p * H + k, m, sizeof **(a))
+#define STORE(to, a, parts)                                                  \
+  for (int p = 0; p < (parts); p++)                                          \
+    store((to) + p * H + k, (a)[p], m, sizeof **(a))
+
+#define FOR_BLOCKS                                                           \
+  for (int64_t k = 0, m; m = H - k < LANES ? H - k : LANES, k < H; k += LANES)
+
+/* The row r of an operand. */
+#define ROW(T, x, r) ((const T *)(x).data + (r) * (x).ld)
+
+/* ---- lstm: y = (h, c, i, f, g, o) from z = (z_i, z_f, z_g, z_o) and c' ---- */
+
+#define LSTM(S, T, EXP, TANH)                                                \
+  CG_CLONES static void lstm_##S(int64_t rows, int64_t H, T *y,              \
+                                 kernel_rows zs, kernel_rows cs) {           \
+    for (int64_t r = 0; r < rows; r++, y += 6 * H) {                         \
+      const T *z = ROW(T, zs, r), *c = ROW(T, cs, r);                        \
+      FOR_BLOCKS {                                                           \
+        T a[4][LANES], c0[1][LANES], out[6][LANES];                          \
+        LOAD(a, z, 4);                                                       \
+        LOAD(c0, c, 1);                                                      \
+        IN_LANES out[2][j] = 1 / (1 + EXP(-a[0][j]));                        \
+        IN_LANES out[3][j] = 1 / (1 + EXP(-a[1][j]));                        \
+        IN_LANES out[4][j] = TANH(a[2][j]);                                  \
+        IN_LANES out[5][j] = 1 / (1 + EXP(-a[3][j]));                        \
+        IN_LANES out[1][j] = out[3][j] * c0[0][j] + out[2][j] * out[4][j];   \
+        IN_LANES out[0][j] = out[5][j] * TANH(out[1][j]);                    \
+        STORE(y, out, 6);                                                    \
+      }                                                                      \
+    }                                                                        \
+  }                                                                          \
+  CG_CLONES static void lstm_grad_##S(int64_t rows, int64_t H, T *g,         \
+                                      kernel_rows gys, kernel_rows ys,       \
+                                      kernel_rows cs) {                      \
+    for (int64_t r = 0; r < rows; r++, g += 5 * H) {                         \
+      const T *gy = ROW(T, gys, r), *y = ROW(T, ys, r), *c = ROW(T, cs, r);  \
+      FOR_BLOCKS {                                                           \
+        T d[6][LANES], v[6][LANES], c0[1][LANES], q[LANES], out[5][LANES];   \
+        LOAD(d, gy, 6);                                                      \
+        LOAD(v, y, 6);                                                       \
+        LOAD(c0, c, 1);                                                      \
+        IN_LANES q[j] = TANH(v[1][j]);                                       \
+        IN_LANES {                                                           \
+          const T i = v[2][j], f = v[3][j], gg = v[4][j], o = v[5][j];       \
+          const T gc = d[1][j] + d[0][j] * o * (1 - q[j] * q[j]);            \
+          out[0][j] = (d[2][j] + gc * gg) * i * (1 - i);                     \
+          out[1][j] = (d[3][j] + gc * c0[0][j]) * f * (1 - f);               \
+          out[2][j] = (d[4][j] + gc * i) * (1 - gg * gg);                    \
+          out[3][j] = (d[5][j] + d[0][j] * q[j]) * o * (1 - o);              \
+          out[4][j] = gc * f;                                                \
+        }                                                                    \
+        STORE(g, out, 5);                                                    \
+      }                                                                      \
+    }                                                                        \
+  }
+
+LSTM(f32, float, expf, tanhf)
+LSTM(f64, double, exp, tanh)
+
+void kernel_lstm(cg_dtype dtype, int64_t rows, int64_t H, void *y,
+                 kernel_rows z, kernel_rows c) {
+  if (dtype == CG_F32)
+    lstm_f32(rows, H, y, z, c);
+  else
+    lstm_f64(rows, H, y, z, c);
+}
+
+void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
+                      kernel_rows gy, kernel_rows y, kernel_rows c) {
+  if (dtype == CG_F32)
+    lstm_grad_f32(rows, H, g, gy, y, c);
+  else
+    lstm_grad_f64(rows, H, g, gy, y, c);
+}
+
+/* ---- gru: y = (h, r, u, n) from xp and hp, of parts r, u, n each, and h' -- */
+
+#define GRU(S, T, EXP, TANH)                                                 \
+  CG_CLONES static void gru_##S(int64_t rows, int64_t H, T *y,               \
+                                kernel_rows xs, kernel_rows ps,              \
+                                kernel_rows hs) {                            \
+    for (int64_t r = 0; r < rows; r++, y += 4 * H) {                         \
+      const T *x = ROW(T, xs, r), *hp = ROW(T, ps, r), *h = ROW(T, hs, r);   \
+      FOR_BLOCKS {                                                           \
+        T a[3][LANES], b[3][LANES], h0[1][LANES], out[4][LANES];             \
+        LOAD(a, x, 3);                                                       \
+        LOAD(b, hp, 3);                                                      \
+        LOAD(h0, h, 1);                                                      \
+        IN_LANES out[1][j] = 1 / (1 + EXP(-(a[0][j] + b[0][j])));            \
+        IN_LANES out[2][j] = 1 / (1 + EXP(-(a[1][j] + b[1][j])));            \
+        IN_LANES out[3][j] = TANH(a[2][j] + out[1][j] * b[2][j]);            \
+        IN_LANES out[0][j] = out[3][j] + out[2][j] * (h0[0][j] - out[3][j]); \
+        STORE(y, out, 4);                                                    \
+      }                                                                      \
+    }                                                                        \
+  }                                                                          \
+  CG_CLONES static void gru_grad_##S(int64_t rows, int64_t H, T *g,          \
+                                     kernel_rows gys, kernel_rows ys,        \
+                                     kernel_rows ps, kernel_rows hs) {       \
+    for (int64_t row = 0; row < rows; row++, g += 7 * H) {                   \
+      const T *gy = ROW(T, gys, row), *y = ROW(T, ys, row);                  \
+      const T *hp = ROW(T, ps, row) + 2 * H, *h = ROW(T, hs, row);           \
+      FOR_BLOCKS {                                                           \
+        T d[4][LANES], v[4][LANES], b[1][LANES], h0[1][LANES];               \
+        T out[7][LANES];                                                     \
+        LOAD(d, gy, 4);                                                      \
+        LOAD(v, y, 4);                                                       \
+        LOAD(b, hp, 1);                                                      \
+        LOAD(h0, h, 1);                                                      \
+        IN_LANES {                                                           \
+          const T r = v[1][j], u = v[2][j], n = v[3][j];                     \
+          const T gzn = (d[3][j] + d[0][j] * (1 - u)) * (1 - n * n);         \
+          const T gzr = (d[1][j] + gzn * b[0][j]) * r * (1 - r);             \
+          const T gzu = (d[2][j] + d[0][j] * (h0[0][j] - n)) * u * (1 - u);  \
+          out[0][j] = out[3][j] = gzr;                                       \
+          out[1][j] = out[4][j] = gzu;                                       \
+          out[2][j] = gzn;                                                   \
+          out[5][j] = gzn * r;                                               \
+          out[6][j] = d[0][j] * u;                                           \
+        }                                                                    \
+        STORE(g, out, 7);                                                    \
+      }                                                                      \
+    }                                                                        \
+  }
+
+GRU(f32, float, expf, tanhf)
+GRU(f64, double, exp, tanh)
+
+void kernel_gru(cg_dtype dtype, int64_t rows, int64_t H, void *y,
+                kernel_rows xp, kernel_rows hp, kernel_rows h) {
+  if (dtype == CG_F32)
+    gru_f32(rows, H, y, xp, hp, h);
+  else
+    gru_f64(rows, H, y, xp, hp, h);
+}
+
+void kernel_gru_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
+                     kernel_rows gy, kernel_rows y, kernel_rows hp,
+                     kernel_rows h) {
+  if (dtype == CG_F32)
+    gru_grad_f32(rows, H, g, gy, y, hp, h);
+  else
+    gru_grad_f64(rows, H, g, gy, y, hp, h);
+}

@@ -1,0 +1,157 @@
+/* test_ops_gates.c - the gates of an LSTM and of a GRU as one op: the same as
+ * composed of ops, for whole blocks and rests of units, for operands that are
+ * views; and what they refuse. */
+#include "engine_test.h"
+
+enum { MOST = 6 };
+
+static cg_tape *tape;
+
+static void setup(void) { tape = cg_tape_new(NULL); }
+static void teardown(void) { cg_tape_free(tape); }
+
+static cg_tensor *part(cg_tensor *x, int k, int64_t H) {
+  return cg_narrow(tape, x, 1, k * H, H);
+}
+
+static cg_tensor *composed_lstm(cg_tensor *const *x, int64_t H) {
+  cg_tensor *i = cg_sigmoid(tape, part(x[0], 0, H));
+  cg_tensor *f = cg_sigmoid(tape, part(x[0], 1, H));
+  cg_tensor *g = cg_tanh(tape, part(x[0], 2, H));
+  cg_tensor *o = cg_sigmoid(tape, part(x[0], 3, H));
+  cg_tensor *c = cg_add(tape, cg_mul(tape, f, x[1]), cg_mul(tape, i, g));
+  cg_tensor *h = cg_mul(tape, o, cg_tanh(tape, c));
+  return cg_concat(tape, (cg_tensor *[]){h, c, i, f, g, o}, 6, 1);
+}
+
+static cg_tensor *composed_gru(cg_tensor *const *x, int64_t H) {
+  cg_tensor *r = cg_sigmoid(tape, cg_add(tape, part(x[0], 0, H),
+                                         part(x[1], 0, H)));
+  cg_tensor *u = cg_sigmoid(tape, cg_add(tape, part(x[0], 1, H),
+                                         part(x[1], 1, H)));
+  cg_tensor *n = cg_tanh(tape, cg_add(tape, part(x[0], 2, H),
+                                      cg_mul(tape, r, part(x[1], 2, H))));
+  cg_tensor *h = cg_add(tape, cg_mul(tape, cg_rsub_scalar(tape, u, 1), n),
+                        cg_mul(tape, u, x[2]));
+  return cg_concat(tape, (cg_tensor *[]){h, r, u, n}, 4, 1);
+}
+
+/* Operand k [B, parts[k] H] is a leaf, or a part of a wider one. */
+static cg_tensor *operand(cg_rng *rng, cg_dtype dtype, int64_t B, int64_t width,
+                          bool view, cg_tensor **leaf) {
+  int64_t wide = view ? width + 5 : width;
+  *leaf = cg_leaf_new(NULL, dtype, CG_DIMS(B, wide), NULL);
+  ck_assert_ptr_nonnull(*leaf);
+  void *data = cg_leaf_data(*leaf);
+  for (int64_t i = 0; i < B * wide; i++) {
+    double value = 4 * cg_rng_uniform(rng) - 2;
+    if (dtype == CG_F64)
+      ((double *)data)[i] = value;
+    else
+      ((float *)data)[i] = (float)value;
+  }
+  cg_leaf_set_requires_grad(*leaf, true);
+  return view ? cg_narrow(tape, *leaf, 1, 3, width) : *leaf;
+}
+
+static void same(const cg_tensor *a, const cg_tensor *b, double tolerance) {
+  ck_assert_ptr_nonnull(a);
+  ck_assert_ptr_nonnull(b);
+  ck_assert_int_eq(cg_tensor_numel(a), cg_tensor_numel(b));
+  for (int64_t i = 0; i < cg_tensor_numel(a); i++)
+    near(cg_tensor_get(a, i), cg_tensor_get(b, i), tolerance);
+}
+
+/* Value and gradients of the op and of what it is composed of. */
+static void compare(bool gru, cg_dtype dtype, int64_t B, int64_t H, bool view) {
+  static const int parts[2][3] = {{4, 1, 0}, {3, 3, 1}};
+  const double tolerance = dtype == CG_F64 ? 1e-14 : 3e-6;
+  int n = gru ? 3 : 2;
+  cg_rng rng = cg_rng_seed(2385);
+  cg_tensor *leaf[3], *x[3], *g[2][3];
+  for (int k = 0; k < n; k++)
+    x[k] = operand(&rng, dtype, B, parts[gru][k] * H, view, &leaf[k]);
+  cg_tensor *y[2] = {gru ? cg_gru_gates(tape, x[0], x[1], x[2])
+                         : cg_lstm_gates(tape, x[0], x[1]),
+                     gru ? composed_gru(x, H) : composed_lstm(x, H)};
+  cg_tensor *seed = cg_rand_normal(tape, &rng, dtype, cg_tensor_rank(y[0]),
+                                   cg_tensor_shape(y[0]));
+  fine(tape);
+  same(y[0], y[1], tolerance);
+  for (int i = 0; i < 2; i++)
+    ck_assert_int_eq(cg_grad(tape, &y[i], 1, &seed, x, n, g[i], 0), CG_OK);
+  for (int k = 0; k < n; k++) same(g[0][k], g[1][k], tolerance);
+  cg_tape_reset(tape);
+  for (int k = 0; k < n; k++) cg_leaf_free(leaf[k]);
+}
+
+START_TEST(as_composed) {
+  static const int64_t sizes[] = {1, 3, 16, 37, 48};
+  for (int i = 0; i < N_OF(sizes) * 8; i++)
+    compare(i & 1, i & 2 ? CG_F32 : CG_F64, 3, sizes[i / 8], i & 4);
+}
+END_TEST
+
+/* A unit's result does not depend on where in a row it lies. */
+START_TEST(position_does_not_matter) {
+  enum { H = 21 };
+  cg_tensor *z = cg_full(tape, CG_F32, CG_DIMS(2, 4 * H), 0.7385);
+  cg_tensor *c = cg_full(tape, CG_F32, CG_DIMS(2, H), -1.238);
+  cg_tensor *y = cg_lstm_gates(tape, z, c);
+  cg_tensor *p = cg_full(tape, CG_F32, CG_DIMS(2, 3 * H), 0.481);
+  cg_tensor *u = cg_gru_gates(tape, p, p, c);
+  fine(tape);
+  for (int j = 0; j < H; j++) {
+    ck_assert(cg_tensor_get(y, j) == cg_tensor_get(y, 0));
+    ck_assert(cg_tensor_get(u, j) == cg_tensor_get(u, 4 * H));
+  }
+}
+END_TEST
+
+/* Inner strides that are not 1 are copied, not misread. */
+START_TEST(transposed_operands) {
+  double v[MOST * 4];
+  for (int i = 0; i < MOST * 4; i++) v[i] = 0.31 * i - 3.17;
+  cg_tensor *zt = cg_input(tape, CG_F64, CG_DIMS(12, 2), v);
+  cg_tensor *ct = cg_input(tape, CG_F64, CG_DIMS(3, 2), v);
+  cg_tensor *z = cg_transpose(tape, zt, 0, 1), *c = cg_transpose(tape, ct, 0, 1);
+  same(cg_lstm_gates(tape, z, c),
+       cg_lstm_gates(tape, cg_contiguous(tape, z), cg_contiguous(tape, c)), 0);
+  fine(tape);
+}
+END_TEST
+
+#define FULL(dtype, ...) cg_full(tape, dtype, CG_DIMS(__VA_ARGS__), 0.5)
+
+START_TEST(what_does_not_fit) {
+  cg_tensor *c = FULL(CG_F64, 2, 3), *y = FULL(CG_F64, 2, 18);
+  ck_assert_ptr_null(cg_lstm_gates(tape, FULL(CG_F64, 2, 11), c));
+  failed(tape, CG_ERR_SHAPE, "lstm_gates",
+         "[2, 11], [2, 3], number 0 is not [B, 4 H]");
+  ck_assert_ptr_null(cg_lstm_gates(tape, FULL(CG_F64, 2, 12),
+                                   FULL(CG_F64, 3)));
+  failed(tape, CG_ERR_SHAPE, "lstm_gates", "number 1 is not [B, 1 H]");
+  ck_assert_ptr_null(cg_lstm_gates(tape, FULL(CG_F32, 2, 12), c));
+  failed(tape, CG_ERR_DTYPE, "lstm_gates", "f32 and f64");
+  ck_assert_ptr_null(cg_lstm_gates(tape, y, FULL(CG_I64, 2, 3)));
+  failed(tape, CG_ERR_DTYPE, "lstm_gates", "i64");
+  ck_assert_ptr_null(cg_lstm_gates_grad(tape, FULL(CG_F64, 3, 18), y, c));
+  failed(tape, CG_ERR_SHAPE, "lstm_gates_grad", "[3, 18]");
+  cg_tensor *p = FULL(CG_F64, 2, 9);
+  ck_assert_ptr_null(cg_gru_gates(tape, p, FULL(CG_F64, 2, 8), c));
+  failed(tape, CG_ERR_SHAPE, "gru_gates", "number 1 is not [B, 3 H]");
+  ck_assert_ptr_null(
+      cg_gru_gates_grad(tape, FULL(CG_F64, 2, 12), p, p, c));
+  failed(tape, CG_ERR_SHAPE, "gru_gates_grad", "number 1 is not [B, 4 H]");
+}
+END_TEST
+
+int main(void) {
+  TCase *tc = tcase_create("gates");
+  tcase_add_checked_fixture(tc, setup, teardown);
+  tcase_add_test(tc, as_composed);
+  tcase_add_test(tc, position_does_not_matter);
+  tcase_add_test(tc, transposed_operands);
+  tcase_add_test(tc, what_does_not_fit);
+  return run_case("gates", tc);
+}
