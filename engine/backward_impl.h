@@ -16,7 +16,7 @@ typedef struct walk {
   /* Inside of a segment (recompute.c). */
   struct recomputation *recomputation; /* the innermost, or NULL */
   uint32_t first;   /* the sort passes by what has a lower serial, */
-  cg_tensor *stray; /* and notes here such as is not stamped with the last stamp */
+  cg_tensor *stray; /* and notes here one without the last stamp */
 } walk;
 
 struct cg_vjp {

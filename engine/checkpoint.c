@@ -1,8 +1,9 @@
-/* checkpoint.c - recording a segment: its function runs, and what it recorded is
- * replaced by the node of the segment and those of its outputs. */
+/* checkpoint.c - recording a segment: its function runs, and what it recorded
+ * is replaced by the node of the segment and those of its outputs. */
 #include <string.h>
 
 #include "kernel.h"
+#include "nd.h"
 #include "segment.h"
 
 static const char name[] = "checkpoint";
@@ -54,6 +55,30 @@ static const cg_op op_output = {.name = "checkpoint_output",
                                 .infer = output_infer,
                                 .forward = output_forward,
                                 .vjp = output_vjp};
+
+/* An output that has gaps or another order than row-major: ops may go over such
+ * memory in another way and round differently, so its layout is kept. Operands:
+ * the memory, and the segment. */
+typedef struct layout_attr {
+  const cg_tensor *value;
+  int64_t strides[CG_MAX_RANK], offset;
+} layout_attr;
+
+static cg_status strided_infer(const cg_call *call, cg_spec *spec) {
+  const layout_attr *attr = call->attr;
+  cg_spec_like(spec, attr->value);
+  spec->is_view = true;
+  spec->offset = attr->offset;
+  memcpy(spec->strides, attr->strides, sizeof spec->strides);
+  return CG_OK;
+}
+
+static const cg_op op_strided_output = {.name = "checkpoint_output",
+                                        .min_in = 2,
+                                        .max_in = 2,
+                                        .attr_size = sizeof(layout_attr),
+                                        .infer = strided_infer,
+                                        .vjp = output_vjp};
 
 /* ---- running a function ---- */
 
@@ -116,9 +141,9 @@ void segment_drop(cg_tape *tape, const segment_run *run) {
 
 /* ---- what is kept of a run ---- */
 
-/* Lists what the run used from outside behind the sorted nodes of running walks:
- * leaves first used in it, in that order, then what is older. Returns how many,
- * or -1 after an error. */
+/* Lists what the run used from outside behind the sorted nodes of running
+ * walks: leaves first used in it, in that order, then what is older. Returns
+ * how many, or -1 after an error. */
 static int list_captures(cg_tape *tape, const segment_run *run) {
   size_t n = tape->n_order;
   cg_status status = CG_OK;
@@ -135,13 +160,22 @@ static int list_captures(cg_tape *tape, const segment_run *run) {
   return status ? -1 : (int)(n - tape->n_order);
 }
 
-/* Is out[i] of the run's making, and not also an output before the i-th? */
-static bool is_own(const segment_run *run, cg_tensor *const *out, int i) {
-  if (out[i]->flags & (T_LEAF | T_PROXY) || out[i]->serial < run->first)
-    return false;
-  for (int k = 0; k < i; k++)
-    if (out[k] == out[i]) return false;
-  return true;
+/* What is to become of an output. */
+typedef struct product {
+  cg_tensor *value; /* of its node; NULL: it has none */
+  int same;         /* the first output that is the same tensor */
+  bool strided;     /* the value had these strides: */
+  int64_t strides[CG_MAX_RANK];
+} product;
+
+static bool is_own(const segment_run *run, const cg_tensor *x) {
+  return !(x->flags & (T_LEAF | T_PROXY)) && x->serial >= run->first;
+}
+
+static int first_same(cg_tensor *const *out, int i) {
+  int k = 0;
+  while (out[k] != out[i]) k++;
+  return k;
 }
 
 /* A copy of x that outlives a rewind: a temporary in the tape's frame. */
@@ -154,10 +188,64 @@ static cg_tensor *stash(cg_tape *tape, const cg_tensor *x) {
   return value;
 }
 
+static product make_product(cg_tape *tape, const segment_run *run,
+                            cg_tensor *const *out, int i) {
+  const cg_tensor *x = out[i];
+  product p = {NULL, first_same(out, i), !(x->flags & T_CONTIGUOUS), {0}};
+  if (p.same < i || !is_own(run, x)) return p;
+  memcpy(p.strides, t_strides(x), sizeof(int64_t) * x->rank);
+  p.value = stash(tape, x);
+  return p;
+}
+
+/* Writes x's elements to `to`, laid out with other strides. */
+static void lay_out(void *to, const int64_t *strides, const cg_tensor *x) {
+  nd it;
+  void *data[ND_ARRAYS] = {to, x->data};
+  const int64_t *steps[ND_ARRAYS] = {strides, t_strides(x)};
+  size_t size = dtype_size(x->dtype);
+  if (!nd_begin(&it, x->rank, t_shape(x), size, data, steps)) return;
+  do
+    for (int64_t i = 0; i < it.n; i++)
+      memcpy(it.at[0] + i * it.step[0] * (int64_t)size,
+             it.at[1] + i * it.step[1] * (int64_t)size, size);
+  while (nd_next(&it));
+}
+
+/* A constant in which p's value begins at attr->offset; NULL after an error. */
+static cg_tensor *strided_memory(cg_tape *tape, const product *p,
+                                 layout_attr *attr) {
+  const cg_tensor *x = p->value;
+  int64_t last = 0;
+  *attr = (layout_attr){.value = x};
+  memcpy(attr->strides, p->strides, sizeof p->strides);
+  for (int i = 0; i < x->rank; i++) {
+    int64_t reach = p->strides[i] * (x->dims[i] - 1);
+    if (reach < 0)
+      attr->offset -= reach;
+    else
+      last += reach;
+  }
+  cg_tensor *memory =
+      cg_full(tape, (cg_dtype)x->dtype, CG_DIMS(attr->offset + last + 1), 0);
+  if (!memory) return NULL;
+  char *first = memory->data;
+  lay_out(first + attr->offset * (int64_t)dtype_size(x->dtype), p->strides, x);
+  return memory;
+}
+
 /* The node of an output with this value. */
 static cg_tensor *record_output(cg_tape *tape, cg_tensor *node,
-                                const cg_tensor *value) {
-  cg_tensor *y = cg_record(tape, &op_output, &node, 1, &value);
+                                const product *p) {
+  const cg_tensor *value = p->value;
+  cg_tensor *y;
+  if (!p->strided) {
+    y = cg_record(tape, &op_output, &node, 1, &value);
+  } else {
+    layout_attr attr;
+    cg_tensor *in[] = {strided_memory(tape, p, &attr), node};
+    y = cg_record(tape, &op_strided_output, in, 2, &attr);
+  }
   if (!y) return NULL;
   y->flags |= T_OUTPUT;
   if (!(value->flags & T_GRAD)) y->flags &= (uint16_t)~T_GRAD;
@@ -165,27 +253,25 @@ static cg_tensor *record_output(cg_tape *tape, cg_tensor *node,
 }
 
 static void record_outputs(cg_tape *tape, segment *s, cg_tensor *node,
-                           cg_tensor *const *value, cg_tensor **out) {
-  for (int i = 0; i < s->n_out && !tape->error.status; i++) {
-    cg_tensor *was = out[i];
-    if (!value[i]) continue;
-    s->out[i] = out[i] = record_output(tape, node, value[i]);
-    for (int k = i + 1; k < s->n_out; k++)
-      if (out[k] == was && !value[k]) out[k] = out[i];
-  }
+                           const product *made, cg_tensor **out) {
+  for (int i = 0; i < s->n_out && !tape->error.status; i++)
+    if (made[i].same < i)
+      out[i] = out[made[i].same];
+    else if (made[i].value)
+      s->out[i] = out[i] = record_output(tape, node, &made[i]);
 }
 
 /* Puts the segment's nodes in the place of what its run recorded. */
 static void replace(cg_tape *tape, segment *s, const segment_run *run,
-                    cg_tensor **value, cg_tensor **out) {
+                    product *made, cg_tensor **out) {
   for (int i = 0; i < s->n_out && !tape->error.status; i++)
-    value[i] = is_own(run, out, i) ? stash(tape, out[i]) : NULL;
+    made[i] = make_product(tape, run, out, i);
   int n = tape->error.status ? -1 : list_captures(tape, run);
   segment_drop(tape, run);
   if (n < 0) return;
   cg_tensor **captures = tape->order + tape->n_order;
   cg_tensor *node = cg_record(tape, &op_segment, captures, n, &s);
-  if (node) record_outputs(tape, s, node, value, out);
+  if (node) record_outputs(tape, s, node, made, out);
 }
 
 /* ---- the call ---- */
@@ -200,7 +286,7 @@ static bool copy_inputs(cg_tape *tape, cg_tensor *const *in, segment *s) {
   return true;
 }
 
-/* The segment with copies of its arguments, on the tape; NULL after an error. */
+/* The segment with copies of its arguments; NULL after an error. */
 static segment *new_segment(cg_tape *tape, const segment *args) {
   size_t lists = ((size_t)args->n_in + (size_t)args->n_out) * sizeof(void *);
   segment *s = cg_tape_alloc(tape, sizeof *s + lists);
@@ -221,14 +307,13 @@ static void record(cg_tape *tape, const segment *args, void *context,
   segment *s = new_segment(tape, args);
   if (!s) return;
   struct scratch_block *outer = tape_scratch_begin(tape);
-  cg_tensor **value =
-      tape_scratch(tape, (size_t)s->n_out * sizeof *value, name);
+  product *made = tape_scratch(tape, (size_t)s->n_out * sizeof *made, name);
   struct scratch_block *mine = tape_scratch_begin(tape);
   cg_tensor *frame = tape->frame;
   tape->frame = NULL;
   segment_run run = segment_begin(tape);
-  if (value && segment_call(tape, s, &run, out, context))
-    replace(tape, s, &run, value, out);
+  if (made && segment_call(tape, s, &run, out, context))
+    replace(tape, s, &run, made, out);
   else
     segment_drop(tape, &run);
   tape_drop_frame(tape);

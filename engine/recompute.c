@@ -1,5 +1,5 @@
-/* recompute.c - walking over a segment: its function records the interior again,
- * the walk goes over it as if it had been there, and it is dropped. */
+/* recompute.c - walking over a segment: its function records the interior
+ * again, the walk goes over it as if it had been there, and it is dropped. */
 #include <string.h>
 
 #include "kernel.h"
@@ -11,7 +11,7 @@ static const char name[] = "checkpoint";
 /* An output, recomputed. */
 typedef struct again {
   cg_tensor *x, *output; /* NULL if no gradient can come to it */
-  bool kept_none; /* its node got room for a gradient that nothing came to yet */
+  bool kept_none; /* its node got room for a gradient; nothing came to it yet */
 } again;
 
 /* One visit of a segment. */
@@ -166,7 +166,8 @@ static void aim_at(cg_tensor *x) {
   if (x->flags & T_OUTPUT) segment_node(x)->flags |= T_PATH;
 }
 
-/* Hands what arrived at an output, and who asked for it, to the recomputed one. */
+/* Hands what arrived at an output, and who asked for it, to the recomputed
+ * one. */
 static void hand_over(recomputation *r, int i) {
   cg_tensor *y = r->s->out[i], *x = r->out[i];
   if (!y || !(y->flags & T_GRAD)) return;

@@ -1,11 +1,11 @@
 /* segment.h - what cg_checkpoint records, and what a walk makes of it.
  *
- * A segment is a node without elements, whose operands are all that its function
- * used from outside, and behind it one node per output, which has the segment
- * as operand and the value as data. The walk leaves the gradients that arrive
- * at outputs in their slots until it comes to the segment, which is when all of
- * them are complete. There the function records its interior again, and the
- * same walk goes over that.
+ * A segment is a node without elements, whose operands are all that its
+ * function used from outside, and behind it one node per output, which has the
+ * segment as operand and the value as data. The walk leaves the gradients that
+ * arrive at outputs in their slots until it comes to the segment, which is when
+ * all of them are complete. There the function records its interior again, and
+ * the same walk goes over that.
  */
 #ifndef CG_ENGINE_SEGMENT_H
 #define CG_ENGINE_SEGMENT_H
@@ -30,7 +30,7 @@ static inline segment *segment_of(const cg_tensor *node) {
 
 /* The segment that an output (T_OUTPUT) belongs to. */
 static inline cg_tensor *segment_node(const cg_tensor *output) {
-  return t_in(output)[0];
+  return t_in(output)[output->n_in - 1];
 }
 
 /* Where a run of a function began. */
@@ -59,8 +59,8 @@ void segment_vjp(cg_vjp *v);
 /* Keeps the complete gradient g of an output for the segment. Returns NULL: the
  * visit is done. */
 cg_tensor *segment_park(walk *w, cg_tensor *output, cg_tensor *g);
-/* x, recomputed, stands for outputs: what those make of its gradient g who asked
- * for theirs. */
+/* x, recomputed, stands for outputs: what those make of its gradient g who
+ * asked for theirs. */
 cg_tensor *segment_look(walk *w, cg_tensor *x, cg_tensor *g);
 
 #endif

@@ -97,6 +97,7 @@ static inline cg_tensor *segment1(cg_segment_fn fn, cg_tensor *x) {
 static inline void run_program(void (*program)(void), cg_dtype type,
                                bool without, record *r) {
   plain = without;
+  runs = 0;
   out_record = r;
   r->n = 0;
   make_leaves(type);

@@ -378,25 +378,6 @@ static void values_only(void) {
 START_TEST(without_recording) { same_bits(values_only); }
 END_TEST
 
-START_TEST(counts_runs) {
-  make_leaves(CG_F64);
-  tape = cg_tape_new(NULL);
-  plain = false;
-  runs = 0;
-  cg_tensor *y = segment1(layers, X), *z = segment1(layers, y);
-  ck_assert_int_eq(runs, 2);
-  cg_tensor *loss = sum_of_squares(z), *g;
-  cg_backward(tape, loss);
-  ck_assert_int_eq(runs, 4);
-  cg_grad(tape, &loss, 1, NULL, &y, 1, &g, 0); /* only the last on the path,
-                                                  and y's own for its inside */
-  fine(tape);
-  ck_assert_int_le(runs, 6);
-  cg_tape_free(tape);
-  free_leaves();
-}
-END_TEST
-
 int main(void) {
   TCase *tc = tcase_create("all");
   tcase_add_test(tc, chain);
@@ -415,6 +396,5 @@ int main(void) {
   tcase_add_test(tc, nested_walks);
   tcase_add_test(tc, gradients_from_the_interior);
   tcase_add_test(tc, without_recording);
-  tcase_add_test(tc, counts_runs);
   return run_case("checkpoint", tc);
 }

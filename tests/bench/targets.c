@@ -25,6 +25,9 @@ static const target targets[] = {
     {"stream lstm H512", TARGET_AT_MOST, 160},
     {"cell rnn, own over built-in", TARGET_AT_MOST, 1.5},
     {"cell lstm, own over built-in", TARGET_AT_MOST, 1.5},
+    {"memory T10000, plain over floor", TARGET_AT_MOST, 1.5},
+    {"memory T10000, segments over plain", TARGET_AT_MOST, 5},
+    {"memory T10000, time segments over plain", TARGET_AT_MOST, 1.35},
     {"start-up to one train step", TARGET_AT_MOST, 3},
     {"start-up, resident memory", TARGET_AT_MOST, 8},
 };

@@ -18,16 +18,16 @@ extern "C" {
 
 /* Computes out[0..n_out) from in[0..n_in) by ops on `tape`; may use other
  * leaves and older tensors of the tape, too. A failed op's error on the tape is
- * this function's. It is called again in every walk, so it must do the same each
- * time: depend on nothing but its arguments and what they point to, and change
- * nothing but *context. Rewinding to a mark that it did not make, cg_backward
- * and hooks on tensors that are not its own are refused (STATE); cg_grad is
- * allowed, and so are segments inside. */
+ * this function's. It is called again in every walk, so it must do the same
+ * each time: depend on nothing but its arguments and what they point to, and
+ * change nothing but *context. Rewinding to a mark that it did not make,
+ * cg_backward and hooks on tensors that are not its own are refused (STATE);
+ * cg_grad is allowed, and so are segments inside. */
 typedef void (*cg_segment_fn)(cg_tape *tape, cg_tensor *const *in, int n_in,
                               cg_tensor **out, int n_out, void *context);
 
-/* Runs `fn` and keeps nothing of what it recorded but the values of its outputs,
- * until a walk needs the rest and has `fn` record it again.
+/* Runs `fn` and keeps nothing of what it recorded but the values of its
+ * outputs, until a walk needs the rest and has `fn` record it again.
  *
  *     static void steps(cg_tape *tape, cg_tensor *const *in, int n_in,
  *                       cg_tensor **out, int n_out, void *context) {
@@ -44,12 +44,13 @@ typedef void (*cg_segment_fn)(cg_tape *tape, cg_tensor *const *in, int n_in,
  * each time, must live as long as the outputs, and what it points to must not
  * change. `in` is copied and may be `out`; leaves in it must live as long, too.
  *
- * An output that is a tensor from before is returned as it is, and one tensor in
- * two outputs is one; every other output has memory of its own, also if it was a
- * view. For cg_grad's unused inputs, all outputs of a segment count as depending
- * on all that `fn` used. A hook or a retained gradient on an output sees all
- * of its gradient, uses inside of the segment included; what such a hook takes
- * from cg_tape_alloc is dropped with the segment's interior. A recorded walk
+ * An output that is a tensor from before is returned as it is, and one tensor
+ * in two outputs is one; every other output has memory of its own, laid out
+ * with the same strides. For cg_grad's unused inputs, and for whose hooks it
+ * calls, all outputs of a segment count as depending on each other and on all
+ * that `fn` used. A hook or a retained gradient on an output sees all of its
+ * gradient, uses inside of the segment included; what such a hook takes from
+ * cg_tape_alloc is dropped with the segment's interior. A recorded walk
  * (CG_CREATE_GRAPH) keeps the interior, as its result needs it; second
  * derivatives then agree with those without segments up to rounding. With
  * recording off, `fn` is simply called.
