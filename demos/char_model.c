@@ -60,14 +60,19 @@ void char_model_free(char_model *m) {
 
 /* ---- use ---- */
 
-cg_tensor *char_model_forward(cg_tape *tape, const char_model *m,
-                              const int64_t *in, int64_t T, int64_t B,
-                              cg_rnn_state *state) {
-  cg_tensor *symbol = cg_input(tape, CG_I64, CG_DIMS(T, B), in);
+cg_tensor *char_model_logits(cg_tape *tape, const char_model *m,
+                             cg_tensor *symbol, cg_rnn_state *state) {
   cg_tensor *x = cg_one_hot(tape, symbol, m->vocabulary.size, CG_F32);
   cg_rnn_result r = cg_rnn_forward_from(tape, m->rnn, x, *state, NULL);
   *state = (cg_rnn_state){r.h_last, r.c_last};
   return cg_linear_layer_forward(tape, m->fc, r.h);
+}
+
+cg_tensor *char_model_forward(cg_tape *tape, const char_model *m,
+                              const int64_t *in, int64_t T, int64_t B,
+                              cg_rnn_state *state) {
+  cg_tensor *symbol = cg_input(tape, CG_I64, CG_DIMS(T, B), in);
+  return char_model_logits(tape, m, symbol, state);
 }
 
 /* Adds up the losses of the places where something follows. */

@@ -28,8 +28,11 @@ extern const char *const char_cell_names[CG_CELL_COUNT];
 int char_model_build(char_model *model, cg_rng *rng);
 void char_model_free(char_model *model);
 
-/* The logits [T, B, V] of what follows each symbol of the window `in` [T, B];
- * *state (empty at first: zeros) is replaced by the state after it. */
+/* The logits [T, B, V] of what follows each symbol [T, B]; *state (empty at
+ * first: zeros) is replaced by the state after it. */
+cg_tensor *char_model_logits(cg_tape *tape, const char_model *model,
+                             cg_tensor *symbol, cg_rnn_state *state);
+/* The same for symbols in an array. */
 cg_tensor *char_model_forward(cg_tape *tape, const char_model *model,
                               const int64_t *in, int64_t T, int64_t B,
                               cg_rnn_state *state);

@@ -13,7 +13,7 @@ enum { FILE_ARGUMENT = 1 }; /* what getopt answers for an operand */
 enum {
   DATA = 256, MODEL, SAVE, LOG, PROMPT, CELL, HIDDEN, LAYERS, BATCH, STEPS,
   ITERATIONS, SECONDS, OPTIMIZER, LR, CLIP, VAL_FRACTION, VALIDATIONS, LENGTH,
-  TEMPERATURE, SEED, SCHEDULE, WARMUP, RESUME, SAVE_EVERY, HELP
+  TEMPERATURE, SEED, SCHEDULE, WARMUP, RESUME, SAVE_EVERY, THREADS, HELP
 };
 
 #define ROW(name, val) {name, required_argument, NULL, val}
@@ -26,7 +26,7 @@ static const struct option train_options[] = {
     ROW("optimizer", OPTIMIZER), ROW("lr", LR), ROW("clip", CLIP),
     ROW("val-fraction", VAL_FRACTION), ROW("validations", VALIDATIONS),
     ROW("schedule", SCHEDULE), ROW("warmup", WARMUP), ROW("resume", RESUME),
-    ROW("save-every", SAVE_EVERY), ROW("seed", SEED), ROW("save", SAVE),
+    ROW("save-every", SAVE_EVERY), ROW("threads", THREADS), ROW("seed", SEED), ROW("save", SAVE),
     ROW("log", LOG), END};
 static const struct option sample_options[] = {
     ROW("model", MODEL), ROW("prompt", PROMPT), ROW("length", LENGTH),
@@ -50,6 +50,8 @@ void char_options_help(void) {
       "                            gives the same losses to the last bit\n"
       "  --cell rnn|gru|lstm (rnn)  --hidden N (256)  --layers N (1)\n"
       "  --batch N (32)  --steps N (32)    streams, and symbols per window\n"
+      "  --threads N (1)           share the streams; any number of threads\n"
+      "                            gives the same bits\n"
       "  --optimizer adam|adamw|rmsprop|adagrad|sgd (adam)\n"
       "  --lr X (0.004; rmsprop: 0.002, adagrad: 0.03, sgd: 0.1)\n"
       "  --schedule cosine|constant|step|exponential|one-cycle|plateau\n"
@@ -140,6 +142,7 @@ static bool set_number(char_options *o, int option, const char *text) {
     case WARMUP: return cli_double("--warmup", text, 0, 1, &o->warmup);
     case SAVE_EVERY:
       return cli_int64("--save-every", text, 1, 1000000000, &o->save_every);
+    case THREADS: return cli_int64("--threads", text, 1, 256, &o->threads);
     case LENGTH: return cli_int64("--length", text, 0, INT64_MAX, &o->length);
     case TEMPERATURE:
       return cli_double("--temperature", text, 0, 100, &o->temperature);
@@ -189,6 +192,7 @@ static bool check(const char_options *o, char_command command) {
 int char_options_parse(char_options *o, char_command command, int argc,
                        char **argv, bool *help) {
   *o = (char_options){.hidden = 256, .layers = 1, .batch = 32, .steps = 32,
+                      .threads = 1,
                       .seconds = 60, .clip = 1, .val_fraction = 0.05,
                       .validations = 10, .length = 400, .temperature = 0.7,
                       .seed = 1, .optimizer = optimizers[0].name,

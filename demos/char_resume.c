@@ -99,36 +99,25 @@ enum { N_COUNTS = 7, N_NUMBERS = 7 };
 typedef struct extras {
   int64_t counts[N_COUNTS];
   double numbers[N_NUMBERS];
-  float *state[2]; /* h and c, [L, B, H] */
-  size_t state_bytes;
   cg_rng *rngs[1];
   cg_training_array arrays[4];
   cg_training training;
 } extras;
 
-static int extras_init(extras *e, trainer *t) {
+static void extras_init(extras *e, trainer *t) {
   int64_t L = t->o->layers, B = t->o->batch, H = t->o->hidden;
-  *e = (extras){.state_bytes = (size_t)(L * B * H) * sizeof(float),
-                .rngs = {&t->stream.rng}};
-  for (int i = 0; i < 2; i++) e->state[i] = calloc(1, e->state_bytes);
-  if (!e->state[0] || !e->state[1])
-    return demo_fail(DEMO_FAILED, "out of memory");
+  float *const *state = t->window.state;
+  *e = (extras){.rngs = {&t->stream.rng}};
   e->arrays[0] =
       (cg_training_array){"counts", CG_I64, 1, {N_COUNTS}, e->counts};
   e->arrays[1] =
       (cg_training_array){"numbers", CG_F64, 1, {N_NUMBERS}, e->numbers};
-  e->arrays[2] = (cg_training_array){"h", CG_F32, 3, {L, B, H}, e->state[0]};
-  e->arrays[3] = (cg_training_array){"c", CG_F32, 3, {L, B, H}, e->state[1]};
+  e->arrays[2] = (cg_training_array){"h", CG_F32, 3, {L, B, H}, state[0]};
+  e->arrays[3] = (cg_training_array){"c", CG_F32, 3, {L, B, H}, state[1]};
   e->training = (cg_training){
       .params = t->model.params, .optimizer = t->optimizer,
       .plateau = &t->plateau, .rngs = e->rngs, .n_rngs = 1,
       .arrays = e->arrays, .n_arrays = t->o->cell == CG_CELL_LSTM ? 4 : 3};
-  return DEMO_OK;
-}
-
-static void extras_free(extras *e) {
-  free(e->state[0]);
-  free(e->state[1]);
 }
 
 /* The time is a part of the state only where the rate depends on it: so two
@@ -146,8 +135,6 @@ static void gather(extras *e, const trainer *t) {
                                      t->best, t->fallen, time_of(t)};
   memcpy(e->counts, counts, sizeof counts);
   memcpy(e->numbers, numbers, sizeof numbers);
-  if (t->state.h) cg_tensor_read(t->state.h, e->state[0], e->state_bytes);
-  if (t->state.c) cg_tensor_read(t->state.c, e->state[1], e->state_bytes);
 }
 
 static bool is_sound(const extras *e, const trainer *t) {
@@ -166,11 +153,6 @@ static void scatter(const extras *e, trainer *t) {
   t->stream.at = n[5], t->stream.origin = n[6];
   t->loss = x[0], t->norm = x[1], t->loss_sum = x[2], t->val_loss = x[3];
   t->best = x[4], t->fallen = x[5], t->before = x[6];
-  int64_t shape[3] = {t->o->layers, t->o->batch, t->o->hidden};
-  if (t->iteration == 0) return; /* a pass begins, without a state */
-  t->state.h = cg_input(t->tape, CG_F32, 3, shape, e->state[0]);
-  if (t->o->cell == CG_CELL_LSTM)
-    t->state.c = cg_input(t->tape, CG_F32, 3, shape, e->state[1]);
 }
 
 /* ---- files ---- */
@@ -195,9 +177,8 @@ static int resume(trainer *t) {
     return err.status == CG_ERR_NOMEM ? DEMO_FAILED : DEMO_USAGE;
   }
   extras e;
-  int status = extras_init(&e, t);
-  if (!status) status = load(t, &e, file);
-  extras_free(&e);
+  extras_init(&e, t);
+  int status = load(t, &e, file);
   cg_safetensors_close(file);
   if (!status)
     printf("resuming %s after %lld iterations\n", t->o->resume,
@@ -218,15 +199,11 @@ int char_resume_save(trainer *t) {
   description d;
   extras e;
   cg_error err = {0};
-  int status = extras_init(&e, t);
-  if (!status) {
-    describe(&d, t);
-    gather(&e, t);
-    if (cg_training_save(&e.training, t->o->resume, d.lines, d.count, &err)) {
-      demo_fail_cg(&err, "cannot save the state to %s", t->o->resume);
-      status = DEMO_FAILED;
-    }
-  }
-  extras_free(&e);
-  return status;
+  extras_init(&e, t);
+  describe(&d, t);
+  gather(&e, t);
+  if (!cg_training_save(&e.training, t->o->resume, d.lines, d.count, &err))
+    return DEMO_OK;
+  demo_fail_cg(&err, "cannot save the state to %s", t->o->resume);
+  return DEMO_FAILED;
 }

@@ -34,11 +34,6 @@ static void catch_signal(int number) {
 
 /* ---- one update ---- */
 
-static int fail_tape(const trainer *t) {
-  return demo_fail_cg(cg_tape_error(t->tape), "iteration %lld",
-                      (long long)t->iteration + 1);
-}
-
 /* A loss or gradient that is no number: there is nothing to go on with. */
 static int fail_number(const trainer *t) {
   char kept[512] = "";
@@ -53,17 +48,11 @@ static int fail_number(const trainer *t) {
 
 /* Loss and gradients of the next window; advances the state. */
 static int walk_window(trainer *t) {
-  int64_t T = t->o->steps, B = t->o->batch;
-  if (text_stream_next(&t->stream)) t->state = (cg_rnn_state){0};
-  cg_tensor *logits = char_model_forward(t->tape, &t->model, t->stream.in, T, B,
-                                         &t->state);
-  cg_tensor *y = cg_input(t->tape, CG_I64, CG_DIMS(T, B), t->stream.next);
-  cg_tensor *loss = cg_cross_entropy_loss(t->tape, logits, y, CG_REDUCE_MEAN,
-                                          CG_REDUCE_MEAN);
+  cg_error err = {0};
+  if (text_stream_next(&t->stream)) char_window_reset(&t->window);
   cg_params_zero_grad(t->model.params);
-  if (cg_backward(t->tape, loss)) return fail_tape(t);
-  t->loss = cg_tensor_item(loss);
-  if (cg_rnn_state_keep(t->tape, t->begin, &t->state)) return fail_tape(t);
+  if (char_window_walk(&t->window, &t->model, &t->stream, &t->loss, &err))
+    return demo_fail_cg(&err, "iteration %lld", (long long)t->iteration + 1);
   return DEMO_OK;
 }
 
@@ -90,7 +79,7 @@ static int update(trainer *t) {
   t->iteration++;
   t->loss_sum += t->loss;
   t->windows++;
-  if (t->iteration - t->first == WARM) t->warm = cg_tape_get_stats(t->tape);
+  if (t->iteration - t->first == WARM) t->warm = char_window_stats(&t->window);
   return DEMO_OK;
 }
 
@@ -202,11 +191,11 @@ static int run(trainer *t) {
 }
 
 static void report(const trainer *t) {
-  cg_tape_stats stats = cg_tape_get_stats(t->tape);
+  cg_tape_stats stats = char_window_stats(&t->window);
   printf("trained %lld iterations in %.1f s\n",
          (long long)(t->iteration - t->first), elapsed(t));
   if (t->iteration - t->first >= WARM)
-    printf("the tape holds %zu bytes (iteration %lld: %zu bytes); "
+    printf("the tapes hold %zu bytes (iteration %lld: %zu bytes); "
            "%zu system allocations since then\n",
            stats.bytes_held, (long long)t->first + WARM, t->warm.bytes_held,
            stats.system_allocs - t->warm.system_allocs);
@@ -280,8 +269,8 @@ static int prepare(trainer *t) {
       !text_stream_init(&t->stream, &t->data.train, o->batch, o->steps,
                         ~o->seed))
     return demo_fail(DEMO_FAILED, "out of memory");
-  t->begin = cg_tape_mark(t->tape);
-  status = char_resume_begin(t);
+  status = char_window_init(&t->window, &t->model, o->batch, o->threads);
+  if (!status) status = char_resume_begin(t);
   if (!status) status = open_log(t);
   if (status) return status;
   printf("%zu bytes to train on, %zu to validate on, %d different\n",
@@ -295,6 +284,7 @@ static int prepare(trainer *t) {
 }
 
 static void clean_up(trainer *t) {
+  char_window_free(&t->window);
   text_stream_free(&t->stream);
   cg_optimizer_free(t->optimizer);
   cg_tape_free(t->tape);

@@ -7,6 +7,7 @@
 #include "baselines.h"
 #include "char_model.h"
 #include "char_options.h"
+#include "char_window.h"
 #include "progress.h"
 #include "text_stream.h"
 #include "train_log.h"
@@ -19,9 +20,8 @@ typedef struct trainer {
   char_model model;
   cg_optimizer *optimizer;
   cg_plateau plateau;
-  cg_tape *tape;
-  cg_mark begin;    /* the tape's beginning */
-  cg_rnn_state state; /* carried from window to window; empty: zeros */
+  cg_tape *tape; /* to measure on */
+  char_window window;
   progress progress;
   train_log log;
   double started;            /* seconds_now() */
@@ -38,7 +38,7 @@ typedef struct trainer {
   double fallen;             /* the rate's factor by --schedule plateau */
   double best;               /* the lowest, of the model that is kept */
   int64_t best_iteration;
-  cg_tape_stats warm;        /* the tape after the first iterations */
+  cg_tape_stats warm;        /* the tapes after the first iterations */
 } trainer;
 
 #endif

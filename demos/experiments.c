@@ -23,6 +23,7 @@ static const char usage[] =
     "  --list             print the experiments and their criteria\n"
     "  --seed N           the first seed (1)\n"
     "  --seeds N          how many seeds (those of --list)\n"
+    "  --most N           give up after so many sequences (each has its own)\n"
     "  --threads N        runs at once (the processors that there are)\n"
     "  --quick            one seed, and only what takes seconds\n"
     "  --help             print this\n"
@@ -47,12 +48,13 @@ static const task tasks[] = {
 enum { N_TASKS = sizeof tasks / sizeof *tasks };
 static const int quick_tasks[] = {4, 5};
 
-enum { OPT_LIST = 256, OPT_SEED, OPT_SEEDS, OPT_THREADS, OPT_QUICK, OPT_HELP };
+enum { OPT_LIST = 256, OPT_SEED, OPT_SEEDS, OPT_MOST, OPT_THREADS, OPT_QUICK, OPT_HELP };
 
 static const struct option long_options[] = {
     {"list", no_argument, NULL, OPT_LIST},
     {"seed", required_argument, NULL, OPT_SEED},
     {"seeds", required_argument, NULL, OPT_SEEDS},
+    {"most", required_argument, NULL, OPT_MOST},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"quick", no_argument, NULL, OPT_QUICK},
     {"help", no_argument, NULL, OPT_HELP},
@@ -60,7 +62,7 @@ static const struct option long_options[] = {
 
 typedef struct command {
   uint64_t seed;
-  int64_t seeds, threads;
+  int64_t seeds, most, threads;
   bool list, quick, help;
   bool chosen[N_TASKS];
 } command;
@@ -70,6 +72,7 @@ static bool parse_option(command *c, int option) {
   case OPT_LIST: return c->list = true;
   case OPT_SEED: return cli_uint64("--seed", optarg, &c->seed);
   case OPT_SEEDS: return cli_int64("--seeds", optarg, 1, 1000, &c->seeds);
+  case OPT_MOST: return cli_int64("--most", optarg, 1, 1000000000, &c->most);
   case OPT_THREADS: return cli_int64("--threads", optarg, 1, 256, &c->threads);
   case OPT_QUICK: return c->quick = true;
   default: return c->help = true;
@@ -105,7 +108,8 @@ static bool parse(command *c, int argc, char **argv) {
 /* ---- runs ---- */
 
 typedef struct run {
-  const task *task;
+  const task *kind; /* in the table */
+  task task;        /* with what the command line says */
   uint64_t seed;
   task_result result;
 } run;
@@ -129,11 +133,11 @@ static void print_run(plan *p, const run *r) {
   pthread_mutex_lock(&p->print);
   int done = atomic_fetch_add(&p->done, 1) + 1;
   printf("[%2d/%d %5.1f s] %-13s seed %-3llu ", done, p->n, now() - p->start,
-         r->task->name, (unsigned long long)r->seed);
+         r->task.name, (unsigned long long)r->seed);
   if (x->error.status)
     printf("ERROR: %s: %s\n", x->error.op, x->error.message);
   else
-    printf("%s %-8.4g %7lld sequences %6.1f s  %s%s%s\n", r->task->score,
+    printf("%s %-8.4g %7lld sequences %6.1f s  %s%s%s\n", r->task.score,
            x->score, (long long)x->sequences, x->seconds,
            x->solved ? "solved" : "not solved", *x->note ? "; " : "", x->note);
   fflush(stdout);
@@ -145,7 +149,7 @@ static void *work(void *argument) {
   for (int i; (i = atomic_fetch_add(&p->next, 1)) < p->n;) {
     run *r = &p->runs[i];
     double start = now();
-    r->task->run(r->task, r->seed, &r->result);
+    r->task.run(&r->task, r->seed, &r->result);
     r->result.seconds = now() - start;
     print_run(p, r);
   }
@@ -166,9 +170,12 @@ static bool make_plan(plan *p, const command *c) {
   p->runs = calloc((size_t)n, sizeof *p->runs);
   if (!p->runs) return cli_fail("out of memory");
   for (int i = 0; i < N_TASKS; i++)
-    for (int s = 0; c->chosen[i] && s < seeds_of(c, &tasks[i]); s++)
-      p->runs[p->n++] =
-          (run){.task = &tasks[i], .seed = c->seed + (uint64_t)s};
+    for (int s = 0; c->chosen[i] && s < seeds_of(c, &tasks[i]); s++) {
+      run *r = &p->runs[p->n++];
+      *r = (run){.kind = &tasks[i], .task = tasks[i],
+                 .seed = c->seed + (uint64_t)s};
+      if (c->most) r->task.most = c->most;
+    }
   return true;
 }
 
@@ -189,7 +196,7 @@ static bool judge(const plan *p, const task *t) {
   double worst = NAN, sequences = 0, seconds = 0;
   for (int i = 0; i < p->n; i++) {
     const task_result *r = &p->runs[i].result;
-    if (p->runs[i].task != t) continue;
+    if (p->runs[i].kind != t) continue;
     if (r->error.status) return false;
     runs++;
     solved += r->solved;

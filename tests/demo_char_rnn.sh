@@ -49,6 +49,12 @@ train --iterations 600 --log a.tsv >a.out || bad "training"
 train --iterations 600 --log b.tsv >b.out || bad "training again"
 cmp -s <(cut -f 1,3-6,8 a.tsv) <(cut -f 1,3-6,8 b.tsv) ||
   bad "the same seed gave other losses"
+for threads in 1 3; do
+  train --iterations 100 --batch 40 --threads "$threads" \
+    --log "t$threads.tsv" >t.out || bad "$threads threads"
+done
+cmp -s <(cut -f 1,3-6,8 t1.tsv) <(cut -f 1,3-6,8 t3.tsv) ||
+  bad "three threads gave other losses than one"
 train --iterations 60 --seed 2 --log c.tsv >/dev/null
 cmp -s <(cut -f 3 a.tsv | sed -n 2p) <(cut -f 3 c.tsv | sed -n 2p) &&
   bad "another seed gave the same losses"
@@ -57,7 +63,7 @@ train_bits val_loss val_bits chars_per_s grad_norm" ] || bad "the log's header"
 awk -F '\t' 'NF != 8 { exit 1 }' a.tsv || bad "a row of the log is not whole"
 grep -q "below the trigram baseline" a.out || bad "trigram: $(tail -n 5 a.out)"
 grep -q "not below" a.out && bad "the network is not below the trigram"
-awk '/the tape holds/ { found = $4 == $8 && $11 == 0 }
+awk '/the tapes hold/ { found = $4 == $8 && $11 == 0 }
      END { exit !found }' FS='[ :)]+' a.out || bad "memory: $(grep tape a.out)"
 
 # ---- what is wrong ----

@@ -94,6 +94,7 @@ void table_end(void);
 typedef enum target_kind {
   TARGET_NONE,
   TARGET_AT_MOST,  /* in the row's unit */
+  TARGET_AT_LEAST, /* the same */
   TARGET_FRACTION, /* of the peak */
   TARGET_TORCH     /* at least so many times as fast as PyTorch */
 } target_kind;

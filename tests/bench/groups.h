@@ -1,6 +1,7 @@
 /* groups.h - the groups of rows, in the order of the table. */
 #define BENCH_GROUPS(X) \
   X(train)              \
+  X(threads)            \
   X(scalar)             \
   X(elementwise)        \
   X(stream)             \

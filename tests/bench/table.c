@@ -33,8 +33,9 @@ static bool judge(const target *t, double shown, double fraction,
     snprintf(text, size, "%g x torch", t->limit);
     return ratio >= t->limit;
   }
-  snprintf(text, size, "at most %g %s", t->limit, unit);
-  return shown <= t->limit;
+  bool least = t->kind == TARGET_AT_LEAST;
+  snprintf(text, size, "at %s %g %s", least ? "least" : "most", t->limit, unit);
+  return least ? shown >= t->limit : shown <= t->limit;
 }
 
 /* The row's targets with their verdicts; those about PyTorch need a ratio. */

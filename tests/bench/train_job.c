@@ -2,6 +2,7 @@
 #include "train_job.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
 
@@ -14,6 +15,7 @@ struct train_job {
   cg_linear_layer *fc;
   cg_optimizer *sgd;
   cg_tape *tape;
+  cg_data_parallel *parallel;
   void *x;
   int64_t *y;
 };
@@ -66,6 +68,11 @@ train_job *train_job_new(const train_shape *shape) {
   j->sgd = j->fc ? cg_sgd_new(j->params, &sgd, &err) : NULL;
   j->tape = cg_tape_new(NULL);
   bench_check(j->sgd && j->tape, err.message);
+  cg_data_parallel_config threads = {.n_threads = shape->threads};
+  if (shape->threads) {
+    j->parallel = cg_data_parallel_new(&threads, &err);
+    bench_check(j->parallel, err.message);
+  }
   make_data(j, &rng);
   return j;
 }
@@ -73,26 +80,57 @@ train_job *train_job_new(const train_shape *shape) {
 void train_job_free(train_job *j) {
   free(j->x);
   free(j->y);
+  cg_data_parallel_free(j->parallel);
   cg_tape_free(j->tape);
   cg_optimizer_free(j->sgd);
   cg_params_free(j->params);
   free(j);
 }
 
-void train_job_step(train_job *j) {
+/* The mean loss of some rows of the batch. */
+static cg_tensor *loss_of(cg_tape *t, const cg_shard *rows, void *context) {
+  const train_job *j = context;
   const train_shape *s = &j->shape;
-  cg_tape *t = j->tape;
   cg_tape_reset(t);
   cg_tensor *x = cg_borrow(t, s->dtype, CG_DIMS(s->T, s->B, V), j->x);
   cg_tensor *y = cg_borrow(t, CG_I64, CG_DIMS(s->T, s->B), j->y);
+  if (rows) {
+    x = cg_narrow(t, x, 1, rows->begin, rows->rows);
+    y = cg_narrow(t, y, 1, rows->begin, rows->rows);
+  }
   cg_tensor *h =
       cg_rnn_forward_from(t, j->rnn, x, (cg_rnn_state){0}, NULL).h;
-  cg_tensor *loss =
-      cg_cross_entropy_loss(t, cg_linear_layer_forward(t, j->fc, h), y,
-                            CG_REDUCE_MEAN, CG_REDUCE_MEAN);
+  return cg_cross_entropy_loss(t, cg_linear_layer_forward(t, j->fc, h), y,
+                               CG_REDUCE_MEAN, CG_REDUCE_MEAN);
+}
+
+static void walk_shards(train_job *j) {
+  cg_error err = {0};
+  cg_status status = cg_data_parallel_backward(
+      j->parallel, j->shape.B, CG_REDUCE_MEAN, loss_of, j, NULL, &err);
+  bench_check(!status, err.message);
+}
+
+void train_job_step(train_job *j) {
   cg_params_zero_grad(j->params);
-  bench_check(!cg_backward(t, loss), cg_tape_error(t)->message);
+  if (j->parallel) {
+    walk_shards(j);
+  } else {
+    cg_tensor *loss = loss_of(j->tape, NULL, j);
+    bench_check(!cg_backward(j->tape, loss), cg_tape_error(j->tape)->message);
+  }
   bench_check(!cg_optimizer_step(j->sgd, NULL), "the optimizer failed");
+}
+
+bool train_job_same(const train_job *a, const train_job *b) {
+  for (int i = 0; i < cg_params_count(a->params); i++) {
+    const cg_tensor *x = cg_params_at(a->params, i);
+    size_t bytes = (size_t)cg_tensor_numel(x) * cg_dtype_size(a->shape.dtype);
+    if (memcmp(cg_tensor_data(x), cg_tensor_data(cg_params_at(b->params, i)),
+               bytes))
+      return false;
+  }
+  return true;
 }
 
 size_t train_job_allocs(const train_job *j) {

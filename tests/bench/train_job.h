@@ -12,8 +12,17 @@ typedef struct train_shape {
   int layers;
   int64_t T, B, H;
   cg_dtype dtype; /* unset: float32 */
+  int threads;    /* > 0: the batch in shards, on so many threads */
   const cg_cell *custom; /* instead of `cell`, with as many gates; or NULL */
 } train_shape;
+
+/* The shapes of the table, in its order. */
+extern const train_shape train_shapes[];
+extern const int train_shape_count;
+/* "rnn", "lstm" or "gru". */
+const char *train_cell_name(cg_cell_kind cell);
+/* "train rnn H128 B32 T64, 2 threads" */
+void train_name(const train_shape *shape, char *name, size_t size);
 
 /* Multiplications and additions in the matrix products of one step, counted
  * exactly: forward, gradient of the weights, and gradient of the operand, but
@@ -26,6 +35,8 @@ train_job *train_job_new(const train_shape *shape);
 void train_job_free(train_job *j);
 /* Forward, cross-entropy, full BPTT, SGD. Stops the program on an error. */
 void train_job_step(train_job *j);
+/* Have both the same parameters, to the bit? */
+bool train_job_same(const train_job *a, const train_job *b);
 /* Calls of the system's allocator by the tape so far. */
 size_t train_job_allocs(const train_job *j);
 
