@@ -5,6 +5,7 @@
   X(elementwise)        \
   X(stream)             \
   X(cell)               \
+  X(optimizer)          \
   X(startup)            \
   X(long)               \
   X(hvp)
