@@ -43,4 +43,16 @@ static inline void heap_release(void *context, void *block, size_t size) {
   free(block);
 }
 
+/* Reads the input once whole, and once with one allocation that fails. */
+static inline int fuzz_twice(cg_status (*parse)(heap *h, const uint8_t *bytes,
+                                                size_t size),
+                             const uint8_t *bytes, size_t size) {
+  heap whole = {0}, broken = {0};
+  parse(&whole, bytes, size);
+  if (!whole.calls) return 0;
+  broken.fail_at = 1 + size % whole.calls;
+  want(parse(&broken, bytes, size) == CG_ERR_NOMEM, "a failure was ignored");
+  return 0;
+}
+
 #endif
