@@ -1,5 +1,5 @@
-/* gradient_look.h - is every gradient finite, and how large are they? Private to
- * nn. */
+/* gradient_look.h - is every gradient finite, and how large are they? Private
+ * to nn. */
 #ifndef CHRONOGRAD_NN_GRADIENT_LOOK_H
 #define CHRONOGRAD_NN_GRADIENT_LOOK_H
 

@@ -1,6 +1,6 @@
-/* lbfgs_impl.h - what the parts of L-BFGS share: optim_lbfgs.c (the rule and its
- * iterations), lbfgs_search.c (the line search), lbfgs_vector.c (arithmetic on
- * all parameters as one vector). Private to nn. */
+/* lbfgs_impl.h - what the parts of L-BFGS share: optim_lbfgs.c (the rule and
+ * its iterations), lbfgs_search.c (the line search), lbfgs_vector.c (arithmetic
+ * on all parameters as one vector). Private to nn. */
 #ifndef CHRONOGRAD_NN_LBFGS_IMPL_H
 #define CHRONOGRAD_NN_LBFGS_IMPL_H
 

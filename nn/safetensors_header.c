@@ -1,7 +1,6 @@
 /* safetensors_header.c - from a file's JSON header to checked arrays. */
 #include "safetensors_impl.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,19 +40,6 @@ const char *cg_st_dtype_code(cg_dtype dtype) {
   return NULL;
 }
 
-cg_status cg_st_fail(const cg_st_context *context, cg_status status,
-                     const char *fmt, ...) {
-  char text[320], path[128];
-  va_list args;
-  va_start(args, fmt);
-  vsnprintf(text, sizeof text, fmt, args);
-  va_end(args);
-  if (context->path == NULL)
-    return cg_error_set(context->err, status, context->op, "%s", text);
-  cg_text_show_path(path, sizeof path, context->path);
-  return cg_error_set(context->err, status, context->op, "%s: %s", path, text);
-}
-
 bool cg_st_array_bytes(const cg_array *array, int64_t *bytes) {
   uint64_t most = INT64_MAX < SIZE_MAX ? INT64_MAX : SIZE_MAX;
   uint64_t product = cg_dtype_size(array->dtype);
@@ -71,20 +57,17 @@ bool cg_st_array_bytes(const cg_array *array, int64_t *bytes) {
   return true;
 }
 
-cg_status cg_st_check_host(const cg_st_context *context) {
+cg_status cg_st_check_host(const cg_file_context *context) {
 #ifdef CG_HAVE_JANSSON
-  const uint16_t one = 1;
-  unsigned char first;
-  memcpy(&first, &one, 1);
-  if (first == 1)
+  if (cg_host_is_little_endian())
     return CG_OK;
-  return cg_st_fail(context, CG_ERR_STATE,
-                    "safetensors data is little-endian and this machine is "
-                    "big-endian, which is not supported");
+  return cg_file_fail(context, CG_ERR_STATE,
+                      "safetensors data is little-endian and this machine is "
+                      "big-endian, which is not supported");
 #else
-  return cg_st_fail(context, CG_ERR_STATE,
-                    "chronograd was built without jansson, which reading and "
-                    "writing safetensors needs");
+  return cg_file_fail(context, CG_ERR_STATE,
+                      "chronograd was built without jansson, which reading and "
+                      "writing safetensors needs");
 #endif
 }
 
@@ -97,17 +80,17 @@ typedef struct entry {
   size_t order; /* in the header */
 } entry;
 
-static cg_status refuse(const cg_st_context *context, const char *name,
+static cg_status refuse(const cg_file_context *context, const char *name,
                         const char *what) {
   char shown[CG_ST_SHOWN_NAME];
-  return cg_st_fail(context, CG_ERR_FORMAT, "array \"%s\" %s",
-                    cg_text_show(shown, sizeof shown, name), what);
+  return cg_file_fail(context, CG_ERR_FORMAT, "array \"%s\" %s",
+                      cg_text_show(shown, sizeof shown, name), what);
 }
 
 /* ---- one array ---- */
 
 static cg_status read_dtype(entry *e, const json_t *json,
-                            const cg_st_context *context) {
+                            const cg_file_context *context) {
   const char *code = json_string_value(json_object_get(json, "dtype"));
   if (code == NULL)
     return refuse(context, e->array.name, "has no \"dtype\" string");
@@ -129,7 +112,7 @@ static int64_t size_at(const json_t *array, size_t i) {
 }
 
 static cg_status read_shape(entry *e, const json_t *json,
-                            const cg_st_context *context) {
+                            const cg_file_context *context) {
   const json_t *shape = json_object_get(json, "shape");
   if (!json_is_array(shape))
     return refuse(context, e->array.name, "has no \"shape\" array");
@@ -146,7 +129,7 @@ static cg_status read_shape(entry *e, const json_t *json,
 }
 
 static cg_status read_range(entry *e, const json_t *json,
-                            const cg_st_context *context) {
+                            const cg_file_context *context) {
   const json_t *range = json_object_get(json, "data_offsets");
   if (json_array_size(range) != 2)
     return refuse(context, e->array.name,
@@ -161,7 +144,7 @@ static cg_status read_range(entry *e, const json_t *json,
   return CG_OK;
 }
 
-static cg_status check_bytes(const entry *e, const cg_st_context *context) {
+static cg_status check_bytes(const entry *e, const cg_file_context *context) {
   int64_t bytes;
   char what[128];
   if (!cg_st_array_bytes(&e->array, &bytes))
@@ -175,10 +158,10 @@ static cg_status check_bytes(const entry *e, const cg_st_context *context) {
 }
 
 static cg_status read_entry(entry *e, const char *name, const json_t *json,
-                            const cg_st_context *context) {
+                            const cg_file_context *context) {
   e->array.name = name;
   if (name[0] == '\0')
-    return cg_st_fail(context, CG_ERR_FORMAT, "an array has an empty name");
+    return cg_file_fail(context, CG_ERR_FORMAT, "an array has an empty name");
   if (!json_is_object(json))
     return refuse(context, name, "is not described by a JSON object");
   cg_status status = read_dtype(e, json, context);
@@ -204,7 +187,7 @@ static int compare_entries(const void *left, const void *right) {
 /* Each sorted range must begin where the one before ended. */
 static cg_status check_cover(const entry *entries, size_t n,
                              int64_t *data_bytes,
-                             const cg_st_context *context) {
+                             const cg_file_context *context) {
   int64_t reached = 0;
   for (size_t i = 0; i < n; i++) {
     if (entries[i].begin < reached)
@@ -220,7 +203,7 @@ static cg_status check_cover(const entry *entries, size_t n,
 }
 
 static cg_status read_entries(entry *entries, json_t *root, int64_t *data_bytes,
-                              const cg_st_context *context) {
+                              const cg_file_context *context) {
   const char *name;
   json_t *value;
   size_t n = 0;
@@ -241,18 +224,18 @@ static cg_status read_entries(entry *entries, json_t *root, int64_t *data_bytes,
 /* ---- metadata and strings ---- */
 
 static cg_status check_metadata(json_t *metadata,
-                                const cg_st_context *context) {
+                                const cg_file_context *context) {
   const char *key;
   json_t *value;
   char shown[CG_ST_SHOWN_NAME];
   if (metadata != NULL && !json_is_object(metadata))
-    return cg_st_fail(context, CG_ERR_FORMAT,
-                      "\"" CG_ST_METADATA "\" is not a JSON object");
+    return cg_file_fail(context, CG_ERR_FORMAT,
+                        "\"" CG_ST_METADATA "\" is not a JSON object");
   json_object_foreach(metadata, key, value) {
     if (!json_is_string(value))
-      return cg_st_fail(context, CG_ERR_FORMAT,
-                        "metadata \"%s\" is not a string",
-                        cg_text_show(shown, sizeof shown, key));
+      return cg_file_fail(context, CG_ERR_FORMAT,
+                          "metadata \"%s\" is not a string",
+                          cg_text_show(shown, sizeof shown, key));
   }
   return CG_OK;
 }
@@ -319,7 +302,8 @@ static bool allocate_tables(cg_safetensors *file, json_t *root,
 }
 
 static cg_status read_root(cg_safetensors *file, json_t *root,
-                           int64_t *data_bytes, const cg_st_context *context) {
+                           int64_t *data_bytes,
+                           const cg_file_context *context) {
   json_t *metadata = json_object_get(root, CG_ST_METADATA);
   cg_status status = check_metadata(metadata, context);
   if (status != CG_OK)
@@ -328,8 +312,8 @@ static cg_status read_root(cg_safetensors *file, json_t *root,
   size_t bytes = json_object_size(root) * sizeof *entries;
   if (!allocate_tables(file, root, metadata) ||
       !allocate(file->allocator, &entries, bytes))
-    return cg_st_fail(context, CG_ERR_NOMEM, "out of memory for %zu arrays",
-                      file->n_arrays);
+    return cg_file_fail(context, CG_ERR_NOMEM, "out of memory for %zu arrays",
+                        file->n_arrays);
   status = read_entries(entries, root, data_bytes, context);
   if (status == CG_OK)
     fill_file(file, entries, metadata);
@@ -339,24 +323,26 @@ static cg_status read_root(cg_safetensors *file, json_t *root,
 }
 
 static cg_status refuse_json(const json_error_t *error,
-                             const cg_st_context *context) {
+                             const cg_file_context *context) {
   char shown[128];
   /* jansson never refuses a text without a reason, so none means no memory.
    * Where its lexer lacks memory it calls the text invalid, which we can't
    * tell from the truth. */
   if (error->text[0] == '\0' ||
       json_error_code(error) == json_error_out_of_memory)
-    return cg_st_fail(context, CG_ERR_NOMEM, "out of memory for the header");
-  return cg_st_fail(context, CG_ERR_FORMAT, "the header is not valid JSON: %s",
-                    cg_text_show(shown, sizeof shown, error->text));
+    return cg_file_fail(context, CG_ERR_NOMEM, "out of memory for the header");
+  return cg_file_fail(context, CG_ERR_FORMAT,
+                      "the header is not valid JSON: %s",
+                      cg_text_show(shown, sizeof shown, error->text));
 }
 
 cg_status cg_st_read_header(cg_safetensors *file, const char *text, size_t size,
-                            int64_t *data_bytes, const cg_st_context *context) {
+                            int64_t *data_bytes,
+                            const cg_file_context *context) {
   json_error_t error;
   if (size == 0 || text[0] != '{')
-    return cg_st_fail(context, CG_ERR_FORMAT,
-                      "the header is not a JSON object");
+    return cg_file_fail(context, CG_ERR_FORMAT,
+                        "the header is not a JSON object");
   json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
   if (root == NULL)
     return refuse_json(&error, context);

@@ -10,6 +10,8 @@
 
 #include <chronograd/safetensors.h>
 
+#include "byte_source.h"
+
 #define CG_ST_LENGTH_BYTES 8
 #define CG_ST_MAX_HEADER 100000000
 #define CG_ST_METADATA "__metadata__"
@@ -24,17 +26,6 @@ struct cg_safetensors {
   size_t n_arrays, n_metadata, strings_size, data_size;
 };
 
-/* Whom an error concerns. `path` is NULL for memory. */
-typedef struct cg_st_context {
-  const char *op;
-  const char *path;
-  cg_error *err;
-} cg_st_context;
-
-/* Describes a failure as "<path>: <text>" and returns `status`. */
-cg_status cg_st_fail(const cg_st_context *context, cg_status status,
-                     const char *fmt, ...) CG_PRINTF(3, 4);
-
 /* The type a file calls `code` ("F32"); false if it is none of ours. */
 bool cg_st_dtype_of(const char *code, cg_dtype *dtype);
 /* What a file calls `dtype`; NULL for an unknown type. */
@@ -45,13 +36,14 @@ const char *cg_st_dtype_code(cg_dtype dtype);
 bool cg_st_array_bytes(const cg_array *array, int64_t *bytes);
 
 /* OK, or why this machine or build can't do safetensors (STATE). */
-cg_status cg_st_check_host(const cg_st_context *context);
+cg_status cg_st_check_host(const cg_file_context *context);
 
 /* Reads the header's JSON into file->arrays (all but their data), ->metadata
  * and ->strings, and checks all that can be without the data: the ranges cover
  * [0, *data_bytes) exactly. What it has allocated at a failure stays in *file
  * for cg_safetensors_close. */
 cg_status cg_st_read_header(cg_safetensors *file, const char *text, size_t size,
-                            int64_t *data_bytes, const cg_st_context *context);
+                            int64_t *data_bytes,
+                            const cg_file_context *context);
 
 #endif

@@ -1,19 +1,7 @@
 /* safetensors_read.c - opening a safetensors file, and what it lends. */
-#ifndef _XOPEN_SOURCE
-#define _XOPEN_SOURCE 700
-#endif
-#ifndef _FILE_OFFSET_BITS
-#define _FILE_OFFSET_BITS 64
-#endif
-
 #include "safetensors_impl.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---- what a file lends ---- */
 
@@ -64,99 +52,46 @@ const char *cg_safetensors_metadata(const cg_safetensors *file,
 
 #ifdef CG_HAVE_JANSSON
 
-#define MAX_CHUNK ((size_t)1 << 30)
-
-/* ---- where the bytes come from ---- */
-
-/* Either a descriptor or memory. A file's size is only an upper bound that lets
- * us refuse a header's claims before allocating for them: a pipe has none, and
- * a file may shrink while it is read. */
-typedef struct source {
-  int fd; /* -1 for memory */
-  const unsigned char *bytes;
-  uint64_t left; /* at most; UINT64_MAX if unknown */
-} source;
-
-/* Reads up to `size` bytes and says in *got how many; fewer mean the end. */
-static cg_status read_some(source *from, void *out, size_t size, size_t *got,
-                           const cg_st_context *context) {
-  unsigned char *next = out;
-  *got = 0;
-  if (from->fd < 0) {
-    *got = size < from->left ? size : (size_t)from->left;
-    if (*got > 0)
-      memcpy(out, from->bytes, *got);
-    from->bytes += *got;
-    from->left -= *got;
-    return CG_OK;
-  }
-  while (*got < size) {
-    size_t wanted = size - *got < MAX_CHUNK ? size - *got : MAX_CHUNK;
-    ssize_t n = read(from->fd, next + *got, wanted);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0)
-      return cg_st_fail(context, CG_ERR_IO, "cannot read it: %s",
-                        strerror(errno));
-    if (n == 0)
-      break;
-    *got += (size_t)n;
-  }
-  if (from->left != UINT64_MAX)
-    from->left -= *got < from->left ? *got : from->left;
-  return CG_OK;
-}
-
-/* Reads exactly `size` bytes of `what`. */
-static cg_status read_exactly(source *from, void *out, size_t size,
-                              const char *what, const cg_st_context *context) {
-  size_t got;
-  cg_status status = read_some(from, out, size, &got, context);
-  if (status != CG_OK || got == size)
-    return status;
-  return cg_st_fail(context, CG_ERR_FORMAT, "ends within the %s", what);
-}
-
 /* ---- header ---- */
 
-static cg_status read_header_length(source *from, size_t *length,
-                                    const cg_st_context *context) {
+static cg_status read_header_length(cg_byte_source *from, size_t *length,
+                                    const cg_file_context *context) {
   unsigned char bytes[CG_ST_LENGTH_BYTES];
   cg_status status =
-      read_exactly(from, bytes, sizeof bytes, "header's length", context);
+      cg_source_read(from, bytes, sizeof bytes, "header's length", context);
   if (status != CG_OK)
     return status;
   uint64_t value = 0;
   for (int i = CG_ST_LENGTH_BYTES - 1; i >= 0; i--)
     value = value << 8 | bytes[i];
   if (value > CG_ST_MAX_HEADER)
-    return cg_st_fail(context, CG_ERR_FORMAT,
-                      "claims a header of %llu bytes; at most %d are allowed",
-                      (unsigned long long)value, CG_ST_MAX_HEADER);
+    return cg_file_fail(context, CG_ERR_FORMAT,
+                        "claims a header of %llu bytes; at most %d are allowed",
+                        (unsigned long long)value, CG_ST_MAX_HEADER);
   if (value > from->left)
-    return cg_st_fail(context, CG_ERR_FORMAT,
-                      "claims a header of %llu bytes, but only %llu follow",
-                      (unsigned long long)value,
-                      (unsigned long long)from->left);
+    return cg_file_fail(context, CG_ERR_FORMAT,
+                        "claims a header of %llu bytes, but only %llu follow",
+                        (unsigned long long)value,
+                        (unsigned long long)from->left);
   *length = (size_t)value;
   return CG_OK;
 }
 
-static cg_status read_header(cg_safetensors *file, source *from,
+static cg_status read_header(cg_safetensors *file, cg_byte_source *from,
                              int64_t *data_bytes,
-                             const cg_st_context *context) {
+                             const cg_file_context *context) {
   size_t length = 0;
   const cg_allocator *allocator = file->allocator;
   cg_status status = read_header_length(from, &length, context);
   if (status != CG_OK)
     return status;
   if (length == 0)
-    return cg_st_fail(context, CG_ERR_FORMAT, "has an empty header");
+    return cg_file_fail(context, CG_ERR_FORMAT, "has an empty header");
   char *text = allocator->alloc(allocator->context, length);
   if (text == NULL)
-    return cg_st_fail(context, CG_ERR_NOMEM,
-                      "out of memory for a header of %zu bytes", length);
-  status = read_exactly(from, text, length, "header", context);
+    return cg_file_fail(context, CG_ERR_NOMEM,
+                        "out of memory for a header of %zu bytes", length);
+  status = cg_source_read(from, text, length, "header", context);
   if (status == CG_OK)
     status = cg_st_read_header(file, text, length, data_bytes, context);
   release(allocator, text, length);
@@ -172,7 +107,7 @@ static size_t round_up(size_t size) {
 /* One block for all data, in which each array starts at an aligned place. It is
  * never empty, so that an empty array has an address too. */
 static cg_status allocate_data(cg_safetensors *file, int64_t data_bytes,
-                               const cg_st_context *context) {
+                               const cg_file_context *context) {
   const cg_allocator *allocator = file->allocator;
   size_t padding = (file->n_arrays + 1) * CG_ALIGNMENT;
   if ((uint64_t)data_bytes <= SIZE_MAX - padding) {
@@ -180,50 +115,41 @@ static cg_status allocate_data(cg_safetensors *file, int64_t data_bytes,
     file->data = allocator->alloc(allocator->context, file->data_size);
   }
   if (file->data == NULL)
-    return cg_st_fail(context, CG_ERR_NOMEM,
-                      "out of memory for %lld bytes of data",
-                      (long long)data_bytes);
+    return cg_file_fail(context, CG_ERR_NOMEM,
+                        "out of memory for %lld bytes of data",
+                        (long long)data_bytes);
   return CG_OK;
 }
 
-static cg_status read_data(cg_safetensors *file, source *from,
-                           int64_t data_bytes, const cg_st_context *context) {
+static cg_status read_data(cg_safetensors *file, cg_byte_source *from,
+                           int64_t data_bytes, const cg_file_context *context) {
   if ((uint64_t)data_bytes > from->left)
-    return cg_st_fail(context, CG_ERR_FORMAT,
-                      "its data has %lld bytes, but only %llu follow",
-                      (long long)data_bytes, (unsigned long long)from->left);
+    return cg_file_fail(context, CG_ERR_FORMAT,
+                        "its data has %lld bytes, but only %llu follow",
+                        (long long)data_bytes, (unsigned long long)from->left);
   cg_status status = allocate_data(file, data_bytes, context);
   unsigned char *next = file->data;
   for (size_t i = 0; status == CG_OK && i < file->n_arrays; i++) {
     int64_t bytes = 0;
     (void)cg_st_array_bytes(&file->arrays[i], &bytes); /* checked before */
-    status = read_exactly(from, next, (size_t)bytes, "data", context);
+    status = cg_source_read(from, next, (size_t)bytes, "data", context);
     file->arrays[i].data = next;
     next += round_up((size_t)bytes);
   }
   return status;
 }
 
-static cg_status check_end(source *from, const cg_st_context *context) {
-  unsigned char extra;
-  size_t got;
-  cg_status status = read_some(from, &extra, 1, &got, context);
-  if (status != CG_OK || got == 0)
-    return status;
-  return cg_st_fail(context, CG_ERR_FORMAT,
-                    "goes on after the last array's data");
-}
-
 /* ---- open and parse ---- */
 
-static cg_safetensors *read_source(const cg_allocator *allocator, source *from,
-                                   const cg_st_context *context) {
+static cg_safetensors *read_source(const cg_allocator *allocator,
+                                   cg_byte_source *from,
+                                   const cg_file_context *context) {
   if (allocator == NULL)
     allocator = cg_allocator_default();
   cg_safetensors *file =
       allocator->alloc(allocator->context, sizeof(cg_safetensors));
   if (file == NULL) {
-    cg_st_fail(context, CG_ERR_NOMEM, "out of memory");
+    cg_file_fail(context, CG_ERR_NOMEM, "out of memory");
     return NULL;
   }
   *file = (cg_safetensors){.allocator = allocator};
@@ -232,55 +158,33 @@ static cg_safetensors *read_source(const cg_allocator *allocator, source *from,
   if (status == CG_OK)
     status = read_data(file, from, data_bytes, context);
   if (status == CG_OK)
-    status = check_end(from, context);
+    status = cg_source_check_end(from, context);
   if (status == CG_OK)
     return file;
   cg_safetensors_close(file);
   return NULL;
 }
 
-static bool open_source(source *from, const char *path) {
-  struct stat info;
-  from->fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (from->fd < 0 || fstat(from->fd, &info) != 0)
-    return false;
-  if (S_ISDIR(info.st_mode)) {
-    errno = EISDIR;
-    return false;
-  }
-  /* Files under /proc call themselves regular and empty. */
-  if (S_ISREG(info.st_mode) && info.st_size > 0)
-    from->left = (uint64_t)info.st_size;
-  return true;
-}
-
 cg_safetensors *cg_safetensors_open(const cg_allocator *allocator,
                                     const char *path, cg_error *err) {
-  cg_st_context context = {"cg_safetensors_open", path, err};
-  source from = {.fd = -1, .left = UINT64_MAX};
+  cg_file_context context = {"cg_safetensors_open", path, err};
+  cg_byte_source from;
   cg_safetensors *file = NULL;
-  if (path == NULL) {
-    cg_st_fail(&context, CG_ERR_ARG, "the path is NULL");
+  if (cg_st_check_host(&context) != CG_OK ||
+      cg_source_open(&from, path, &context) != CG_OK)
     return NULL;
-  }
-  if (cg_st_check_host(&context) != CG_OK)
-    return NULL;
-  if (open_source(&from, path))
-    file = read_source(allocator, &from, &context);
-  else
-    cg_st_fail(&context, CG_ERR_IO, "cannot open it: %s", strerror(errno));
-  if (from.fd >= 0)
-    (void)close(from.fd);
+  file = read_source(allocator, &from, &context);
+  cg_source_close(&from);
   return file;
 }
 
 cg_safetensors *cg_safetensors_parse(const cg_allocator *allocator,
                                      const void *bytes, size_t size,
                                      cg_error *err) {
-  cg_st_context context = {"cg_safetensors_parse", NULL, err};
-  source from = {.fd = -1, .bytes = bytes, .left = size};
+  cg_file_context context = {"cg_safetensors_parse", NULL, err};
+  cg_byte_source from = {.fd = -1, .bytes = bytes, .left = size};
   if (bytes == NULL && size > 0) {
-    cg_st_fail(&context, CG_ERR_ARG, "%zu bytes at NULL", size);
+    cg_file_fail(&context, CG_ERR_ARG, "%zu bytes at NULL", size);
     return NULL;
   }
   if (cg_st_check_host(&context) != CG_OK)
@@ -292,7 +196,7 @@ cg_safetensors *cg_safetensors_parse(const cg_allocator *allocator,
 
 cg_safetensors *cg_safetensors_open(const cg_allocator *allocator,
                                     const char *path, cg_error *err) {
-  cg_st_context context = {"cg_safetensors_open", path, err};
+  cg_file_context context = {"cg_safetensors_open", path, err};
   (void)allocator;
   (void)cg_st_check_host(&context);
   return NULL;
@@ -301,7 +205,7 @@ cg_safetensors *cg_safetensors_open(const cg_allocator *allocator,
 cg_safetensors *cg_safetensors_parse(const cg_allocator *allocator,
                                      const void *bytes, size_t size,
                                      cg_error *err) {
-  cg_st_context context = {"cg_safetensors_parse", NULL, err};
+  cg_file_context context = {"cg_safetensors_parse", NULL, err};
   (void)allocator, (void)bytes, (void)size;
   (void)cg_st_check_host(&context);
   return NULL;

@@ -18,23 +18,23 @@ typedef struct prefix {
   size_t size;
 } prefix;
 
-static cg_status out_of_memory(const cg_st_context *context) {
-  return cg_st_fail(context, CG_ERR_NOMEM, "out of memory for the header");
+static cg_status out_of_memory(const cg_file_context *context) {
+  return cg_file_fail(context, CG_ERR_NOMEM, "out of memory for the header");
 }
 
 /* ---- arguments ---- */
 
-static cg_status refuse(const cg_st_context *context, const char *kind,
+static cg_status refuse(const cg_file_context *context, const char *kind,
                         const char *name, const char *what) {
   char shown[CG_ST_SHOWN_NAME];
-  return cg_st_fail(context, CG_ERR_ARG, "%s \"%s\" %s", kind,
-                    cg_text_show(shown, sizeof shown, name), what);
+  return cg_file_fail(context, CG_ERR_ARG, "%s \"%s\" %s", kind,
+                      cg_text_show(shown, sizeof shown, name), what);
 }
 
 static cg_status check_name(const cg_array *array, int i,
-                            const cg_st_context *context) {
+                            const cg_file_context *context) {
   if (array->name == NULL || array->name[0] == '\0')
-    return cg_st_fail(context, CG_ERR_ARG, "array %d has no name", i);
+    return cg_file_fail(context, CG_ERR_ARG, "array %d has no name", i);
   if (!cg_text_is_utf8(array->name))
     return refuse(context, "array", array->name, "is not named in UTF-8");
   if (strcmp(array->name, CG_ST_METADATA) == 0)
@@ -43,7 +43,7 @@ static cg_status check_name(const cg_array *array, int i,
 }
 
 static cg_status check_array(const cg_array *array, int i,
-                             const cg_st_context *context) {
+                             const cg_file_context *context) {
   cg_status status = check_name(array, i, context);
   if (status != CG_OK)
     return status;
@@ -65,10 +65,10 @@ static cg_status check_array(const cg_array *array, int i,
 }
 
 static cg_status check_metadata(const cg_metadata *line, int i,
-                                const cg_st_context *context) {
+                                const cg_file_context *context) {
   if (line->key == NULL || line->value == NULL)
-    return cg_st_fail(context, CG_ERR_ARG, "metadata %d has no key or value",
-                      i);
+    return cg_file_fail(context, CG_ERR_ARG, "metadata %d has no key or value",
+                        i);
   if (!cg_text_is_utf8(line->key) || !cg_text_is_utf8(line->value))
     return refuse(context, "metadata", line->key, "is not UTF-8");
   return CG_OK;
@@ -76,15 +76,15 @@ static cg_status check_metadata(const cg_metadata *line, int i,
 
 static cg_status check_arguments(const cg_array *arrays, int n_arrays,
                                  const cg_metadata *metadata, int n_metadata,
-                                 const cg_st_context *context) {
+                                 const cg_file_context *context) {
   cg_status status = CG_OK;
   if (context->path == NULL)
-    return cg_st_fail(context, CG_ERR_ARG, "the path is NULL");
+    return cg_file_fail(context, CG_ERR_ARG, "the path is NULL");
   if (n_arrays < 0 || n_metadata < 0 || (n_arrays > 0 && arrays == NULL) ||
       (n_metadata > 0 && metadata == NULL))
-    return cg_st_fail(context, CG_ERR_ARG,
-                      "%d arrays and %d lines of metadata cannot be right",
-                      n_arrays, n_metadata);
+    return cg_file_fail(context, CG_ERR_ARG,
+                        "%d arrays and %d lines of metadata cannot be right",
+                        n_arrays, n_metadata);
   for (int i = 0; status == CG_OK && i < n_arrays; i++)
     status = check_array(&arrays[i], i, context);
   for (int i = 0; status == CG_OK && i < n_metadata; i++)
@@ -129,14 +129,14 @@ static json_t *describe(const cg_array *array, int64_t begin, int64_t end) {
 }
 
 static cg_status add_arrays(json_t *root, const cg_array *arrays, int n,
-                            const cg_st_context *context) {
+                            const cg_file_context *context) {
   int64_t begin = 0, bytes = 0;
   int i = -1;
   size_t element = 8;
   while (next_array(arrays, n, &i, &element)) {
     if (!cg_st_array_bytes(&arrays[i], &bytes) || bytes > INT64_MAX - begin)
-      return cg_st_fail(context, CG_ERR_ARG,
-                        "the arrays' sizes overflow in sum");
+      return cg_file_fail(context, CG_ERR_ARG,
+                          "the arrays' sizes overflow in sum");
     if (json_object_get(root, arrays[i].name) != NULL)
       return refuse(context, "array", arrays[i].name, "is there twice");
     json_t *json = describe(&arrays[i], begin, begin + bytes);
@@ -148,7 +148,7 @@ static cg_status add_arrays(json_t *root, const cg_array *arrays, int n,
 }
 
 static cg_status add_metadata(json_t *root, const cg_metadata *lines, int n,
-                              const cg_st_context *context) {
+                              const cg_file_context *context) {
   if (n == 0)
     return CG_OK;
   json_t *metadata = json_object();
@@ -165,17 +165,17 @@ static cg_status add_metadata(json_t *root, const cg_metadata *lines, int n,
 }
 
 static cg_status print_header(const json_t *root, prefix *out,
-                              const cg_st_context *context) {
+                              const cg_file_context *context) {
   const cg_allocator *allocator = cg_allocator_default();
   size_t length = json_dumpb(root, NULL, 0, JSON_COMPACT);
   size_t padded = (length + HEADER_UNIT - 1) / HEADER_UNIT * HEADER_UNIT;
   if (length == 0)
     return out_of_memory(context);
   if (padded > CG_ST_MAX_HEADER)
-    return cg_st_fail(context, CG_ERR_ARG,
-                      "names and metadata make a header of %zu bytes; at most "
-                      "%d are allowed",
-                      padded, CG_ST_MAX_HEADER);
+    return cg_file_fail(context, CG_ERR_ARG,
+                        "names and metadata make a header of %zu bytes; at "
+                        "most %d are allowed",
+                        padded, CG_ST_MAX_HEADER);
   out->size = CG_ST_LENGTH_BYTES + padded;
   out->bytes = allocator->alloc(allocator->context, out->size);
   if (out->bytes == NULL)
@@ -191,7 +191,7 @@ static cg_status print_header(const json_t *root, prefix *out,
 
 static cg_status make_prefix(const cg_array *arrays, int n_arrays,
                              const cg_metadata *metadata, int n_metadata,
-                             prefix *out, const cg_st_context *context) {
+                             prefix *out, const cg_file_context *context) {
   json_t *root = json_object();
   if (root == NULL)
     return out_of_memory(context);
@@ -207,7 +207,7 @@ static cg_status make_prefix(const cg_array *arrays, int n_arrays,
 /* ---- file ---- */
 
 static cg_status write_file(const prefix *header, const cg_array *arrays, int n,
-                            const cg_st_context *context) {
+                            const cg_file_context *context) {
   cg_atomic_file file;
   cg_status status =
       cg_atomic_open(&file, context->path, context->op, context->err);
@@ -231,7 +231,7 @@ static cg_status write_file(const prefix *header, const cg_array *arrays, int n,
 cg_status cg_safetensors_write(const char *path, const cg_array *arrays,
                                int n_arrays, const cg_metadata *metadata,
                                int n_metadata, cg_error *err) {
-  cg_st_context context = {"cg_safetensors_write", path, err};
+  cg_file_context context = {"cg_safetensors_write", path, err};
   prefix header = {NULL, 0};
   cg_status status = cg_st_check_host(&context);
   if (status == CG_OK)
@@ -253,7 +253,7 @@ cg_status cg_safetensors_write(const char *path, const cg_array *arrays,
 cg_status cg_safetensors_write(const char *path, const cg_array *arrays,
                                int n_arrays, const cg_metadata *metadata,
                                int n_metadata, cg_error *err) {
-  cg_st_context context = {"cg_safetensors_write", path, err};
+  cg_file_context context = {"cg_safetensors_write", path, err};
   (void)arrays, (void)n_arrays, (void)metadata, (void)n_metadata;
   return cg_st_check_host(&context);
 }

@@ -7,6 +7,7 @@
   X(stream)             \
   X(cell)               \
   X(memory)             \
+  X(optimizer)          \
   X(startup)            \
   X(long)               \
   X(hvp)

@@ -1,8 +1,9 @@
 /* clip.h - bounds on gradients, against steps that are too long.
  *
  * The first three look at every gradient before they change one: if any element
- * is NaN or infinite, they report it (NONFINITE, naming the parameter) and leave
- * all gradients as they were. Parameters without a gradient are passed over.
+ * is NaN or infinite, they report it (NONFINITE, naming the parameter) and
+ * leave all gradients as they were. Parameters without a gradient are passed
+ * over.
  */
 #ifndef CHRONOGRAD_CLIP_H
 #define CHRONOGRAD_CLIP_H
@@ -41,12 +42,13 @@ typedef struct cg_state_clip {
   int64_t clipped; /* how many of them had to be clipped */
 } cg_state_clip;
 
-/* Has every walk on this tape multiply the gradient g of x, when it is complete,
- * by max_norm / |g| if that is below 1, and report in *clip, until the tape is
- * rewound to a point before this call; *clip must live as long. A gradient with
- * an element that is not finite stops the walk (NONFINITE, on the tape). Begin
- * with max_norm and zeros. In a recorded walk (CG_CREATE_GRAPH) the factor counts
- * as a constant. ARG for a bad max_norm, and the errors of cg_hook. */
+/* Has every walk on this tape multiply the gradient g of x, when it is
+ * complete, by max_norm / |g| if that is below 1, and report in *clip, until
+ * the tape is rewound to a point before this call; *clip must live as long. A
+ * gradient with an element that is not finite stops the walk (NONFINITE, on the
+ * tape). Begin with max_norm and zeros. In a recorded walk (CG_CREATE_GRAPH)
+ * the factor counts as a constant. ARG for a bad max_norm, and the errors of
+ * cg_hook. */
 CG_API cg_status cg_clip_state_grad(cg_tape *tape, cg_tensor *x,
                                     cg_state_clip *clip);
 

@@ -80,6 +80,7 @@
 #include <chronograd/schedule.h>
 #include <chronograd/safetensors.h>
 #include <chronograd/model_io.h>
+#include <chronograd/npy.h>
 #include <chronograd/training_state.h>
 #include <chronograd/bptt.h>
 #include <chronograd/bptt_local.h>

@@ -83,10 +83,10 @@ typedef struct cg_adam_config {
  * and needs cg_optimizer_step_closure. A step makes up to max_iter iterations:
  * along the direction that the last history_size differences of parameters and
  * gradients give (J. Nocedal, S. J. Wright, "Numerical optimization", 2006,
- * algorithm 7.4), by the fixed length lr, in the very first one min(1, 1 /
- * sum |g|) lr; or as far as a line search goes from there that looks for a point
- * that meets the strong Wolfe conditions with c1 = 1e-4 and c2 = 0.9
- * (algorithms 3.5 and 3.6, cubic interpolation). Memory: 2 history_size + 7
+ * algorithm 7.4), by the fixed length lr, in the very first one by lr times
+ * min(1, 1 / sum |g|); or as far as a line search goes from there that looks
+ * for a point that meets the strong Wolfe conditions with c1 = 1e-4 and c2 =
+ * 0.9 (algorithms 3.5 and 3.6, cubic interpolation). Memory: 2 history_size + 7
  * times the parameters. */
 typedef struct cg_lbfgs_config {
   double lr;               /* unset: 1 */

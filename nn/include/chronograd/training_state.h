@@ -1,5 +1,5 @@
-/* training_state.h - all that a training run is made of, in one file, from which
- * it goes on with identical bits.
+/* training_state.h - all that a training run is made of, in one file, from
+ * which it goes on with identical bits.
  *
  *     cg_training training = {
  *         .params = model, .optimizer = adam,
@@ -47,19 +47,19 @@ typedef struct cg_training {
   int n_arrays;
 } cg_training;
 
-/* Writes it all, and the `n_metadata` lines, to `path`, which changes completely
- * or not at all (cg_safetensors_write): a run that is killed while it saves
- * still has its last state. The keys "training_state" and "optimizer" are
- * taken. */
+/* Writes it all, and the `n_metadata` lines, to `path`, which changes
+ * completely or not at all (cg_safetensors_write): a run that is killed while
+ * it saves still has its last state. The keys "training_state" and "optimizer"
+ * are taken. */
 CG_API cg_status cg_training_save(const cg_training *training, const char *path,
                                   const cg_metadata *metadata, int n_metadata,
                                   cg_error *err);
 
 /* Reads it all back, into the same things made in the same way: the optimizer
- * gets its settings from the file, too. The file is not trusted: FORMAT or DTYPE,
- * naming what is wrong, if it is no training state, has another optimizer's, if
- * anything is missing, left over or of another shape or type, or if a setting or
- * count makes no sense; nothing has changed then. */
+ * gets its settings from the file, too. The file is not trusted: FORMAT or
+ * DTYPE, naming what is wrong, if it is no training state, has another
+ * optimizer's, if anything is missing, left over or of another shape or type,
+ * or if a setting or count makes no sense; nothing has changed then. */
 CG_API cg_status cg_training_load(const cg_training *training, const char *path,
                                   cg_error *err);
 /* The same from an opened file, whose metadata can be looked at first. */
