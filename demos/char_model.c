@@ -19,8 +19,10 @@ const char *const char_cell_names[CG_CELL_COUNT] = {
  * loss on a validation text. */
 static cg_status draw_values(const char_model *m, cg_rng *rng, cg_error *err) {
   const double gain = 0.7;
-  cg_status status = cg_init_normal(
-      cg_params_find(m->params, "rnn.weight_ih_l0"), rng, 0.0, 1.0, err);
+  cg_status status = CG_OK;
+  if (!m->embed)
+    status = cg_init_normal(cg_params_find(m->params, "rnn.weight_ih_l0"), rng,
+                            0.0, 1.0, err);
   for (int k = 0; k < m->layers && !status; k++) {
     char name[32];
     snprintf(name, sizeof name, "rnn.weight_hh_l%d", k);
@@ -30,16 +32,28 @@ static cg_status draw_values(const char_model *m, cg_rng *rng, cg_error *err) {
   return status;
 }
 
+/* The first layer, if there is one. */
+static bool build_embedding(char_model *m, cg_rng *rng, cg_error *err) {
+  if (!m->embedding) return true;
+  m->embed = cg_embedding_layer_new(
+      m->params, "embedding",
+      &(cg_embedding_config){.num_embeddings = m->vocabulary.size,
+                             .embedding_dim = m->embedding}, rng, err);
+  return m->embed;
+}
+
 int char_model_build(char_model *m, cg_rng *rng) {
   cg_error err = {0};
   int V = m->vocabulary.size;
+  m->embed = NULL;
   m->rnn = NULL;
   m->fc = NULL;
   m->params = cg_params_new(NULL, CG_F32, &err);
-  if (m->params)
+  if (m->params && build_embedding(m, rng, &err))
     m->rnn = cg_rnn_new(m->params, "rnn",
                         &(cg_rnn_config){.cell = m->cell,
-                                         .input_size = V,
+                                         .input_size = m->embed ? m->embedding
+                                                                : V,
                                          .hidden_size = m->hidden,
                                          .num_layers = m->layers},
                         rng, &err);
@@ -62,7 +76,9 @@ void char_model_free(char_model *m) {
 
 cg_tensor *char_model_logits(cg_tape *tape, const char_model *m,
                              cg_tensor *symbol, cg_rnn_state *state) {
-  cg_tensor *x = cg_one_hot(tape, symbol, m->vocabulary.size, CG_F32);
+  cg_tensor *x =
+      m->embed ? cg_embedding_layer_forward(tape, m->embed, symbol)
+               : cg_one_hot(tape, symbol, m->vocabulary.size, CG_F32);
   cg_rnn_result r = cg_rnn_forward_from(tape, m->rnn, x, *state, NULL);
   *state = (cg_rnn_state){r.h_last, r.c_last};
   return cg_linear_layer_forward(tape, m->fc, r.h);

@@ -1,5 +1,6 @@
-/* char_model.h - the language model: one-hot symbols, a recurrent net, a linear
- * layer to the logits of the next symbol; and its file. */
+/* char_model.h - the language model: one-hot symbols or their embeddings, a
+ * recurrent net, a linear layer to the logits of the next symbol; and its
+ * file. */
 #ifndef CHAR_RNN_CHAR_MODEL_H
 #define CHAR_RNN_CHAR_MODEL_H
 
@@ -7,14 +8,18 @@
 
 #include "text_data.h"
 
-enum { MODEL_MAX_HIDDEN = 8192, MODEL_MAX_LAYERS = 16 };
+enum {
+  MODEL_MAX_EMBEDDING = 8192, MODEL_MAX_HIDDEN = 8192, MODEL_MAX_LAYERS = 16
+};
 
 typedef struct char_model {
   vocabulary vocabulary;
   cg_cell_kind cell;
+  int64_t embedding; /* elements of a symbol's vector; 0: one-hot symbols */
   int64_t hidden;
   int layers;
   cg_params *params; /* owns both layers */
+  cg_embedding_layer *embed; /* NULL without embedding */
   cg_rnn *rnn;
   cg_linear_layer *fc;
 } char_model;

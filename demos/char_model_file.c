@@ -10,14 +10,16 @@
 
 cg_status char_model_save(const char_model *m, const char *path,
                           cg_error *err) {
-  char hidden[24], layers[24], bytes[VOCABULARY_TEXT];
+  char hidden[24], layers[24], embedding[24], bytes[VOCABULARY_TEXT];
   snprintf(hidden, sizeof hidden, "%lld", (long long)m->hidden);
   snprintf(layers, sizeof layers, "%d", m->layers);
+  snprintf(embedding, sizeof embedding, "%lld", (long long)m->embedding);
   vocabulary_print(&m->vocabulary, bytes);
   const cg_metadata metadata[] = {
       {"format", "pt"},     {"model", "char_rnn"}, {"hidden", hidden},
       {"layers", layers},   {"nonlinearity", "tanh"},
-      {"vocabulary", bytes}, {"cell", char_cell_names[m->cell]}};
+      {"vocabulary", bytes}, {"cell", char_cell_names[m->cell]},
+      {"embedding", embedding}};
   int n = (int)(sizeof metadata / sizeof *metadata);
   return cg_params_save(m->params, path, metadata, n, err);
 }
@@ -65,7 +67,11 @@ static int read_metadata(char_model *m, const cg_safetensors *file,
   const char *bytes = cg_safetensors_metadata(file, "vocabulary");
   m->hidden = read_size(file, "hidden", MODEL_MAX_HIDDEN);
   m->layers = (int)read_size(file, "layers", MODEL_MAX_LAYERS);
+  const char *embedding = cg_safetensors_metadata(file, "embedding");
+  bool none = !embedding || strcmp(embedding, "0") == 0;
+  m->embedding = none ? 0 : read_size(file, "embedding", MODEL_MAX_EMBEDDING);
   const char *bad = !m->hidden ? "hidden" : !m->layers ? "layers" : NULL;
+  if (!none && !m->embedding) bad = "embedding";
   if (!bytes || !vocabulary_parse(&m->vocabulary, bytes)) bad = "vocabulary";
   if (!bad) return DEMO_OK;
   return demo_fail(DEMO_USAGE, "%s is damaged: its \"%s\" makes no sense", path,

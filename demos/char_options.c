@@ -12,6 +12,7 @@ enum { FILE_ARGUMENT = 1 }; /* what getopt answers for an operand */
 
 enum {
   DATA = 256, MODEL, SAVE, LOG, PROMPT, CELL, HIDDEN, LAYERS, BATCH, STEPS,
+  EMBEDDING,
   ITERATIONS, SECONDS, OPTIMIZER, LR, CLIP, VAL_FRACTION, VALIDATIONS, LENGTH,
   TEMPERATURE, SEED, SCHEDULE, WARMUP, RESUME, SAVE_EVERY, THREADS, HELP
 };
@@ -20,7 +21,8 @@ enum {
 #define END {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}
 
 static const struct option train_options[] = {
-    ROW("data", DATA), ROW("cell", CELL), ROW("hidden", HIDDEN),
+    ROW("data", DATA), ROW("cell", CELL), ROW("embedding", EMBEDDING),
+    ROW("hidden", HIDDEN),
     ROW("layers", LAYERS), ROW("batch", BATCH), ROW("steps", STEPS),
     ROW("iterations", ITERATIONS), ROW("seconds", SECONDS),
     ROW("optimizer", OPTIMIZER), ROW("lr", LR), ROW("clip", CLIP),
@@ -49,6 +51,8 @@ void char_options_help(void) {
       "  --iterations N            or: how many updates; then the same seed\n"
       "                            gives the same losses to the last bit\n"
       "  --cell rnn|gru|lstm (rnn)  --hidden N (256)  --layers N (1)\n"
+      "  --embedding N (0)         elements of each symbol's learned vector;\n"
+      "                            0: the net sees which symbol it is\n"
       "  --batch N (32)  --steps N (32)    streams, and symbols per window\n"
       "  --threads N (1)           share the streams; any number of threads\n"
       "                            gives the same bits\n"
@@ -124,6 +128,9 @@ static bool set_schedule(char_options *o, const char *text) {
 
 static bool set_number(char_options *o, int option, const char *text) {
   switch (option) {
+    case EMBEDDING:
+      return cli_int64("--embedding", text, 0, MODEL_MAX_EMBEDDING,
+                       &o->embedding);
     case HIDDEN:
       return cli_int64("--hidden", text, 1, MODEL_MAX_HIDDEN, &o->hidden);
     case LAYERS:

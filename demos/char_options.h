@@ -15,6 +15,7 @@ typedef struct char_options {
   int n_files;
   const char *model, *save, *log, *prompt, *resume; /* NULL: not given */
   cg_cell_kind cell;
+  int64_t embedding; /* 0: none */
   int64_t hidden, layers, batch, steps;
   int64_t threads;
   int64_t iterations; /* 0: as many as fit in `seconds` */

@@ -53,6 +53,7 @@ static void describe(description *d, const trainer *t) {
   char sum[LINE_TEXT];
   d->count = 0;
   put(d, "cell", char_cell_names[o->cell]);
+  put_int(d, "embedding", o->embedding);
   put_int(d, "hidden", o->hidden);
   put_int(d, "layers", o->layers);
   put_int(d, "batch", o->batch);

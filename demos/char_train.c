@@ -240,6 +240,7 @@ static int make_model(trainer *t) {
   cg_rng rng = cg_rng_seed(t->o->seed);
   t->model.vocabulary = t->data.vocabulary;
   t->model.cell = t->o->cell;
+  t->model.embedding = t->o->embedding;
   t->model.hidden = t->o->hidden;
   t->model.layers = (int)t->o->layers;
   int status = char_model_build(&t->model, &rng);

@@ -10,24 +10,6 @@
  */
 #include "cells.h"
 
-cg_tensor *cg_cell_mix(cg_tape *tape, cg_tensor *u, cg_tensor *h,
-                       cg_tensor *n) {
-  return cg_add(tape, n, cg_mul(tape, u, cg_sub(tape, h, n)));
-}
-
-cg_tensor *cg_cell_gru_gates(cg_tape *tape, const cg_cell_args *a,
-                             cg_tensor *xp_t, cg_tensor *hp_ru,
-                             cg_tensor *hp_n, cg_tensor *h) {
-  int64_t H = a->H;
-  cg_tensor *r_u = cg_sigmoid(
-      tape, cg_add(tape, cg_narrow(tape, xp_t, 1, 0, 2 * H), hp_ru));
-  cg_tensor *r = cg_narrow(tape, r_u, 1, 0, H);
-  cg_tensor *u = cg_narrow(tape, r_u, 1, H, H);
-  cg_tensor *n = cg_tanh(tape, cg_add(tape, cg_narrow(tape, xp_t, 1, 2 * H, H),
-                                      cg_mul(tape, r, hp_n)));
-  return cg_cell_mix(tape, u, h, n);
-}
-
 /* b_hh stays out: that of n belongs inside the product with r_t. */
 static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
   return cg_linear(tape, x, a->w[CG_W_IH], a->w[CG_B_IH]);

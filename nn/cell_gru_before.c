@@ -30,7 +30,8 @@ static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
   cg_tensor *n = cg_tanh(
       tape, cg_addmm(tape, cg_narrow(tape, xp_t, 1, 2 * H, H),
                      cg_mul(tape, r, h), a->kept[W_HN], false, true));
-  state[0] = cg_cell_mix(tape, u, state[0], n);
+  /* (1 - u) n + u h with one product */
+  state[0] = cg_add(tape, n, cg_mul(tape, u, cg_sub(tape, state[0], n)));
   return NULL;
 }
 

@@ -10,17 +10,6 @@
  */
 #include "cells.h"
 
-cg_tensor *cg_cell_lstm_gates(cg_tape *tape, const cg_cell_args *a,
-                              cg_tensor *z_t, cg_tensor **c) {
-  int64_t H = a->H;
-  cg_tensor *i_f = cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 0, 2 * H));
-  cg_tensor *i = cg_narrow(tape, i_f, 1, 0, H);
-  cg_tensor *f = cg_narrow(tape, i_f, 1, H, H);
-  cg_tensor *g = cg_tanh(tape, cg_narrow(tape, z_t, 1, 2 * H, H));
-  *c = cg_add(tape, cg_mul(tape, f, *c), cg_mul(tape, i, g));
-  return cg_sigmoid(tape, cg_narrow(tape, z_t, 1, 3 * H, H));
-}
-
 void cg_cell_lstm_update(cg_tape *tape, const cg_cell_args *a, cg_tensor *z_t,
                          cg_tensor **state) {
   int64_t H = a->H;

@@ -70,7 +70,9 @@ static cg_tensor *lstm_step(cg_tape *tape, const cg_cell_args *a,
   cg_tensor *hp_t = cg_layer_norm(tape, times_W_hh(tape, a, state[0]),
                                   a->w[GAIN_HH], NULL, EPS);
   cg_tensor *z_t = cg_add(tape, xp_t, hp_t);
-  cg_tensor *o = cg_cell_lstm_gates(tape, a, z_t, &state[1]);
+  cg_tensor *y = cg_lstm_gates(tape, z_t, state[1]); /* h, c, i, f, g, o */
+  state[1] = cg_narrow(tape, y, 1, a->H, a->H);
+  cg_tensor *o = cg_narrow(tape, y, 1, 5 * a->H, a->H);
   cg_tensor *c = cg_layer_norm(tape, state[1], a->w[GAIN_C], a->w[BIAS_C], EPS);
   state[0] = cg_mul(tape, o, cg_tanh(tape, c));
   if (a->w[W_HR]) state[0] = cg_linear(tape, state[0], a->w[W_HR], NULL);
@@ -133,11 +135,12 @@ static cg_tensor *gru_step(cg_tape *tape, const cg_cell_args *a,
                            cg_tensor *xp_t, cg_tensor **state) {
   int64_t H = a->H;
   cg_tensor *hp_t = times_W_hh(tape, a, state[0]);
-  cg_tensor *hp_ru = norm_part(tape, hp_t, 0, 2 * H, a->kept[GAIN_RU],
-                               a->kept[BIAS_RU]);
-  cg_tensor *hp_n =
-      norm_part(tape, hp_t, 2 * H, H, a->kept[GAIN_N], a->kept[BIAS_N]);
-  state[0] = cg_cell_gru_gates(tape, a, xp_t, hp_ru, hp_n, state[0]);
+  cg_tensor *parts[] = {
+      norm_part(tape, hp_t, 0, 2 * H, a->kept[GAIN_RU], a->kept[BIAS_RU]),
+      norm_part(tape, hp_t, 2 * H, H, a->kept[GAIN_N], a->kept[BIAS_N])};
+  cg_tensor *y = cg_gru_gates(tape, xp_t, cg_concat(tape, parts, 2, 1),
+                              state[0]); /* h, r, u, n */
+  state[0] = cg_narrow(tape, y, 1, 0, H);
   return NULL;
 }
 

@@ -33,20 +33,9 @@ extern const cg_cell cg_cell_gru_norm;
 /* x W_ih^T + (b_ih + b_hh), for cells in which both biases add up. */
 cg_tensor *cg_cell_project_both(cg_tape *tape, cg_cell_args *a, cg_tensor *x);
 
-/* From pre-activations z_t [B, 4H] of i, f, g, o: replaces c and returns o. */
-cg_tensor *cg_cell_lstm_gates(cg_tape *tape, const cg_cell_args *a,
-                              cg_tensor *z_t, cg_tensor **c);
-/* The same, and h, with a projection if there is one in CG_W_OTHER. */
+/* From pre-activations z_t [B, 4H] of i, f, g, o: the next state, with a
+ * projection if there is one in CG_W_OTHER. */
 void cg_cell_lstm_update(cg_tape *tape, const cg_cell_args *a, cg_tensor *z_t,
                          cg_tensor **state);
-
-/* h_t of a GRU from the parts of the pre-activations that x_t makes [B, 3H] and
- * those that h = h_{t-1} makes, of r and u [B, 2H] and of n [B, H]. */
-cg_tensor *cg_cell_gru_gates(cg_tape *tape, const cg_cell_args *a,
-                             cg_tensor *xp_t, cg_tensor *hp_ru,
-                             cg_tensor *hp_n, cg_tensor *h);
-/* (1 - u) n + u h, with one product. */
-cg_tensor *cg_cell_mix(cg_tape *tape, cg_tensor *u, cg_tensor *h,
-                       cg_tensor *n);
 
 #endif

@@ -74,6 +74,7 @@ refuses 2 "which of"
 refuses 2 "none of" learn
 refuses 2 "data" train
 refuses 2 "not in" train --data words.txt --hidden 0
+refuses 2 "not in" train --data words.txt --embedding -1
 refuses 2 "no finite number" train --data words.txt --lr nan
 refuses 2 "none of rnn, lstm, gru" train --data words.txt --cell rnm
 refuses 2 "exclude" train --data words.txt --seconds 1 --iterations 1
@@ -139,6 +140,24 @@ for cell in lstm gru; do
     bad "evaluating $cell"
   grep -q perplexity cell.txt || bad "$cell: $(cat cell.txt)"
 done
+
+# ---- embeddings: their file says how long they are ----
+
+train --iterations 300 --embedding 12 --cell gru --save embed.safetensors \
+  >embed.out || bad "training --embedding"
+grep -q "not below" embed.out && bad "with embeddings, not below the trigram"
+"$program" sample --model embed.safetensors --length 300 >embed.txt ||
+  bad "sampling with embeddings"
+[ "$(wc -c <embed.txt)" = 301 ] || bad "$(wc -c <embed.txt) bytes of a sample"
+sed 's/"embedding":"12"/"embedding":"13"/' embed.safetensors >13.safetensors
+refuses 2 "embedding.weight" sample --model 13.safetensors
+sed 's/"embedding":"12"/"embedding":"1x"/' embed.safetensors >1x.safetensors
+refuses 2 '"embedding" makes no sense' sample --model 1x.safetensors
+# A file from before there were any has no such line.
+sed 's/"embedding":"0"/"embeddinh":"0"/' gru.safetensors >older.safetensors
+"$program" sample --model older.safetensors --length 5 >/dev/null ||
+  bad "a file without that line"
+
 sed 's/"cell":"gru"/"cell":"rnn"/' gru.safetensors >rnn.safetensors
 refuses 2 "weight_ih_l0" sample --model rnn.safetensors
 sed 's/"cell":"gru"/"cell":"gnu"/' gru.safetensors >gnu.safetensors

@@ -178,6 +178,32 @@ START_TEST(steps_make_the_sequence) {
 }
 END_TEST
 
+/* Also where nothing is recorded: then memory does not grow. */
+START_TEST(streams_do_not_grow) {
+  cg_params *params = registry(CG_F32);
+  cg_rnn_config config = forms(_i);
+  config.num_layers = 2;
+  config.zoneout = 0.25;
+  config.learned_h0 = true;
+  cg_rnn *rnn = new_rnn(params, config, 65);
+  cg_tape *tape = cg_tape_new(NULL);
+  cg_tape_set_recording(tape, false);
+  cg_mark mark = cg_tape_mark(tape);
+  cg_rnn_state s = {0};
+  size_t calls = 0;
+  for (int step = 0; step < 500; step++) {
+    cg_tensor *x = cg_full(tape, CG_F32, CG_DIMS(B, I), 0.01 * step);
+    s = cg_rnn_step_from(tape, rnn, x, s);
+    ck_assert_int_eq(cg_rnn_state_keep(tape, mark, &s), CG_OK);
+    if (step == 20) calls = cg_tape_get_stats(tape).system_allocs;
+  }
+  ck_assert(isfinite(cg_tensor_get(s.h, 0)));
+  ck_assert_uint_eq(cg_tape_get_stats(tape).system_allocs, calls);
+  cg_tape_free(tape);
+  cg_params_free(params);
+}
+END_TEST
+
 START_TEST(without_biases_there_are_none) {
   cg_params *params = registry(CG_F64);
   cg_rnn_config config = forms(_i);
@@ -237,6 +263,7 @@ int main(void) {
   tcase_add_loop_test(tc, scales_of_weights_do_not_matter, 0, 3);
   tcase_add_loop_test(tc, gradients_are_those_of_finite_differences, 0, FORMS);
   tcase_add_loop_test(tc, steps_make_the_sequence, 0, FORMS);
+  tcase_add_loop_test(tc, streams_do_not_grow, 0, FORMS);
   tcase_add_loop_test(tc, without_biases_there_are_none, 0, FORMS);
   tcase_add_test(tc, forms_that_do_not_go_together);
   return run_case("rnn_forms", tc);

@@ -4,6 +4,8 @@
 #include "nn_test.h"
 #include "rnn_case.h"
 
+#ifdef CG_HAVE_JANSSON
+
 static const char *const files[] = {
     "rnn_bi",       "rnn_lengths",  "rnn_relu_bi_lengths",
     "rnn_no_bias_batch_first",      "lstm_bi",
@@ -46,6 +48,8 @@ START_TEST(all_is_pytorch_s) {
   cg_safetensors_close(file);
 }
 END_TEST
+
+#endif
 
 int main(void) {
   TCase *tc = tcase_create("rnn_golden");

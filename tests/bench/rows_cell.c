@@ -1,6 +1,6 @@
-/* rows_cell.c - what a cell of a user's own costs: the LSTM and the simple cell
- * written once more, from public headers and elementary ops, beside the
- * library's. */
+/* rows_cell.c - what a cell of a user's own costs: the simple cell and the LSTM
+ * written once more, from public headers, beside the library's; and the LSTM
+ * from elementary ops, instead of one for all its gates. */
 #include <chronograd/nn.h>
 
 #include <stdio.h>
@@ -24,6 +24,15 @@ static cg_tensor *rnn_step(cg_tape *tape, const cg_cell_args *a,
 
 static cg_tensor *lstm_step(cg_tape *tape, const cg_cell_args *a,
                             cg_tensor *xp_t, cg_tensor **state) {
+  cg_tensor *z = cg_addmm(tape, xp_t, state[0], a->w[W_HH], false, true);
+  cg_tensor *y = cg_lstm_gates(tape, z, state[1]);
+  state[0] = cg_narrow(tape, y, 1, 0, a->H);
+  state[1] = cg_narrow(tape, y, 1, a->H, a->H);
+  return NULL;
+}
+
+static cg_tensor *small_step(cg_tape *tape, const cg_cell_args *a,
+                             cg_tensor *xp_t, cg_tensor **state) {
   int64_t H = a->H;
   cg_tensor *z = cg_addmm(tape, xp_t, state[0], a->w[W_HH], false, true);
   cg_tensor *i = cg_sigmoid(tape, cg_narrow(tape, z, 1, 0, H));
@@ -46,6 +55,9 @@ static const cg_cell own_rnn = {.name = "own RNN", .gates = 1, .n_states = 1,
 static const cg_cell own_lstm = {.name = "own LSTM", .gates = 4, .n_states = 2,
                                  PARAMS, .project = project,
                                  .step = lstm_step};
+static const cg_cell small_lstm = {.name = "LSTM of elementary ops",
+                                   .gates = 4, .n_states = 2, PARAMS,
+                                   .project = project, .step = small_step};
 
 static void step(void *state) { train_job_step(state); }
 
@@ -58,26 +70,27 @@ static double measure(const char *name, const train_shape *s) {
   return best;
 }
 
-static void rows(const char *cell, train_shape s, const cg_cell *own) {
+/* `own` beside the built-in one; `how` says what it is. */
+static void rows(const char *cell, train_shape s, const char *how,
+                 const cg_cell *own) {
   char ratio[64], name[64];
-  snprintf(ratio, sizeof ratio, "cell %s, own over built-in", cell);
+  snprintf(ratio, sizeof ratio, "cell %s, %s over built-in", cell, how);
   if (!bench_wanted(ratio)) return;
   snprintf(name, sizeof name, "cell %s H%d B%d T%d, built-in", cell, (int)s.H,
            (int)s.B, (int)s.T);
   double ours = measure(name, &s);
   s.custom = own;
-  snprintf(name, sizeof name, "cell %s H%d B%d T%d, own", cell, (int)s.H,
-           (int)s.B, (int)s.T);
+  snprintf(name, sizeof name, "cell %s H%d B%d T%d, %s", cell, (int)s.H,
+           (int)s.B, (int)s.T, how);
   bench_value(ratio, measure(name, &s) / ours, "x");
 }
 
 void rows_cell(void) {
-  rows("rnn",
-       (train_shape){.cell = CG_CELL_RNN, .layers = 1, .T = 25, .B = 1,
-                     .H = 100},
-       &own_rnn);
-  rows("lstm",
-       (train_shape){.cell = CG_CELL_LSTM, .layers = 1, .T = 50, .B = 32,
-                     .H = 128},
-       &own_lstm);
+  const train_shape rnn = {.cell = CG_CELL_RNN, .layers = 1, .T = 25, .B = 1,
+                           .H = 100};
+  const train_shape lstm = {.cell = CG_CELL_LSTM, .layers = 1, .T = 50,
+                            .B = 32, .H = 128};
+  rows("rnn", rnn, "own", &own_rnn);
+  rows("lstm", lstm, "own", &own_lstm);
+  rows("lstm", lstm, "elementary", &small_lstm);
 }
