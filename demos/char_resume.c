@@ -12,7 +12,7 @@
 
 /* ---- what must be the same: options and text ---- */
 
-enum { N_LINES = 16, LINE_TEXT = 40 };
+enum { N_LINES = 17, LINE_TEXT = 40 };
 
 typedef struct description {
   int count;

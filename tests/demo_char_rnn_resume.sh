@@ -75,7 +75,7 @@ RANDOM=2385
 i=0
 for options in "--cell rnn --layers 2 --schedule cosine --warmup 0.1" \
   "--cell lstm --optimizer rmsprop --schedule plateau --validations 30" \
-  "--cell gru --optimizer sgd --schedule one-cycle"; do
+  "--cell gru --embedding 6 --optimizer sgd --schedule one-cycle"; do
   i=$((i + 1))
   # shellcheck disable=SC2086  # lists of words
   set -- --data words.txt --hidden 48 --batch 8 --steps 16 --iterations 600 \
@@ -127,6 +127,7 @@ base="--iterations 60 --resume done.state"
 # shellcheck disable=SC2086  # a list of words
 {
   refuses 2 "begun with hidden 16, not 17" "$@" $base --hidden 17
+  refuses 2 "begun with embedding 0, not 5" "$@" $base --embedding 5
   refuses 2 "begun with seed 1, not 2" "$@" $base --seed 2
   refuses 2 "begun with iterations 60, not 61" "$@" $base --iterations 61
   refuses 2 "optimizer-name adam, not sgd" "$@" $base --optimizer sgd
