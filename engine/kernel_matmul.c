@@ -207,6 +207,7 @@ static void gemm_cblas(const gemm_args *g) {
 #endif
 
 void kernel_gemm(const gemm_args *g) {
+  if (g->m == 0 || g->n == 0) return; /* the other can be any number */
   if (suits_dots(g)) {
     gemm_dots(g);
     return;
