@@ -161,22 +161,53 @@ static bool suits_cblas(const gemm_args *g) {
          g->lda <= INT_MAX && g->ldb <= INT_MAX && g->ldc <= INT_MAX;
 }
 
-static void gemm_cblas(const gemm_args *g) {
+/* OpenBLAS gives a product to several threads from this many multiplications
+ * on, and the bits then depend on their number. So it gets blocks, one after
+ * the other in an order that the sizes fix. */
+enum { ALONE = 64 * 64 * 64, SIDE = 64 };
+
+static void call_cblas(const gemm_args *g, int64_t m, int64_t n, int64_t k,
+                       const void *a, const void *b, void *c,
+                       bool accumulate) {
   CBLAS_TRANSPOSE ta = g->ta ? CblasTrans : CblasNoTrans;
   CBLAS_TRANSPOSE tb = g->tb ? CblasTrans : CblasNoTrans;
-  int m = (int)g->m, n = (int)g->n, k = (int)g->k;
+  int M = (int)m, N = (int)n, K = (int)k;
   int lda = (int)g->lda, ldb = (int)g->ldb, ldc = (int)g->ldc;
   if (g->dtype == CG_F32)
-    cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1, g->a, lda, g->b, ldb,
-                g->accumulate, g->c, ldc);
+    cblas_sgemm(CblasRowMajor, ta, tb, M, N, K, 1, a, lda, b, ldb, accumulate,
+                c, ldc);
   else
-    cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, g->a, lda, g->b, ldb,
-                g->accumulate, g->c, ldc);
+    cblas_dgemm(CblasRowMajor, ta, tb, M, N, K, 1, a, lda, b, ldb, accumulate,
+                c, ldc);
+}
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Element i, j of op(matrix). */
+static void *at(const void *matrix, int64_t i, int64_t j, int64_t ld,
+                bool transposed, size_t size) {
+  int64_t place = transposed ? j * ld + i : i * ld + j;
+  return (char *)(uintptr_t)matrix + place * (int64_t)size;
+}
+
+static void gemm_cblas(const gemm_args *g) {
+  const size_t size = g->dtype == CG_F32 ? 4 : 8;
+  const int64_t mb = least(g->m, SIDE), kb = least(g->k, SIDE);
+  const int64_t nb = least(g->n, ALONE / (mb * kb));
+  for (int64_t i = 0; i < g->m; i += mb)
+    for (int64_t j = 0; j < g->n; j += nb)
+      for (int64_t p = 0; p < g->k; p += kb)
+        call_cblas(g, least(mb, g->m - i), least(nb, g->n - j),
+                   least(kb, g->k - p), at(g->a, i, p, g->lda, g->ta, size),
+                   at(g->b, p, j, g->ldb, g->tb, size),
+                   at(g->c, i, j, g->ldc, false, size),
+                   g->accumulate || p > 0);
 }
 
 #endif
 
 void kernel_gemm(const gemm_args *g) {
+  if (g->m == 0 || g->n == 0) return; /* the other can be any number */
   if (suits_dots(g)) {
     gemm_dots(g);
     return;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "mem.h"
 #include "tape_impl.h"
@@ -33,6 +34,15 @@ static cg_status check_new(cg_dtype dtype, int rank, const int64_t *shape,
   return CG_OK;
 }
 
+/* Where the count of modifications begins. A leaf may come to lie where one was
+ * freed that a tape still remembers: it must not look like that one. */
+static uint32_t first_version(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  uint64_t ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+  return (uint32_t)((ns * 0x9E3779B97F4A7C15u) >> 32);
+}
+
 static void fill_header(cg_tensor *x, cg_dtype dtype, int rank,
                         const int64_t *shape) {
   memset(x, 0, header_bytes(rank));
@@ -40,6 +50,7 @@ static void fill_header(cg_tensor *x, cg_dtype dtype, int rank,
   x->dtype = (uint8_t)dtype;
   x->rank = (uint8_t)rank;
   x->check = LEAF_CHECK;
+  x->version = first_version();
   for (int i = 0; i < rank; i++) x->dims[i] = shape[i];
   shape_strides(rank, shape, x->dims + rank);
 }

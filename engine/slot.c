@@ -28,10 +28,14 @@ static slot_parts *parts_of(cg_tensor *x) {
 
 /* ---- where sums are kept ---- */
 
-/* A leaf's gradient, its own or the walk's, to be written to; NULL (and an error) without memory,
- * or if the leaf has ceased to require one. */
+/* A leaf's gradient, its own or the walk's, to be written to; NULL (and an
+ * error) without memory, or if the leaf has ceased to require one. */
 static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy) {
   cg_tensor *leaf = t_proxied(proxy), *g = NULL;
+  if (leaf->dtype != proxy->dtype || !t_same_shape(leaf, proxy))
+    return cg_tape_fail(w->tape, CG_ERR_STALE, w->name,
+                        "a leaf was freed that the tape still needs, and "
+                        "another one lies at its place: rewind first");
   if (!w->grads)
     g = cg_leaf_grad(leaf);
   else if (grads_find(w->grads, leaf, &g) == CG_ERR_STALE)

@@ -64,7 +64,7 @@ struct cg_tensor {
   uint32_t check;  /* tells a live tensor from other memory */
   uint32_t scope;
   union {
-    uint32_t version; /* LEAF, PROXY: number of modifications */
+    uint32_t version; /* LEAF, PROXY: grows with every modification */
     uint32_t refs;    /* TEMP: who still needs it */
   };
   uint32_t stamp; /* the last walk that reached it */

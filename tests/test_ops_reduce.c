@@ -116,6 +116,27 @@ START_TEST(nothing_to_choose_from) {
 }
 END_TEST
 
+/* As many rows as it takes: nothing is done for each. */
+START_TEST(rows_without_elements) {
+  int64_t rows = (int64_t)1 << 56;
+  cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(rows, 0), 0.5);
+  cg_tensor *none = cg_full(tape, CG_F64, CG_DIMS(0, 0), 0.5);
+  has_shape(cg_cumsum(tape, x, 1, false), CG_DIMS(rows, 0));
+  has_shape(cg_softmax(tape, x, 1), CG_DIMS(rows, 0));
+  has_shape(cg_log_softmax(tape, x, 1), CG_DIMS(rows, 0));
+  has_shape(cg_sum(tape, x, (int[]){0}, 1, false), CG_DIMS(0));
+  has_shape(cg_logsumexp(tape, x, 0, false), CG_DIMS(0));
+  has_shape(cg_matmul(tape, x, none), CG_DIMS(rows, 0));
+  has_shape(cg_matmul_t(tape, none, x, false, true), CG_DIMS(0, rows));
+  has_shape(cg_transpose(tape, x, 0, 1), CG_DIMS(0, rows));
+  has_shape(cg_contiguous(tape, cg_transpose(tape, x, 0, 1)),
+            CG_DIMS(0, rows));
+  has_shape(cg_concat(tape, (cg_tensor *[]){x, x}, 2, 1), CG_DIMS(rows, 0));
+  has_shape(cg_stack(tape, (cg_tensor *[]){x, x}, 2, 0), CG_DIMS(2, rows, 0));
+  fine(tape);
+}
+END_TEST
+
 START_TEST(wrong_axes_and_types) {
   cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(2, 3), 1);
   cg_tensor *i = cg_full(tape, CG_I64, CG_DIMS(2, 3), 1);
@@ -246,6 +267,7 @@ int main(void) {
   tcase_add_test(tc, infinities_and_nan);
   tcase_add_test(tc, first_of_equals);
   tcase_add_test(tc, nothing_to_choose_from);
+  tcase_add_test(tc, rows_without_elements);
   tcase_add_test(tc, wrong_axes_and_types);
   tcase_add_test(tc, variance_of_few);
   tcase_add_test(tc, variance_far_from_zero);

@@ -201,6 +201,36 @@ static cg_status custom(cg_tape *tape, world *w, bits *b, cg_error *err) {
   return note_all(tape, b, &gg, 1);
 }
 
+/* Segments inside each other, with their own copy of a context. */
+static void inner_segment(cg_tape *tape, cg_tensor *const *in, int n_in,
+                          cg_tensor **out, int n_out, void *context) {
+  (void)n_in, (void)n_out;
+  cg_tensor *x = cg_mul_scalar(tape, in[0], *(double *)context);
+  out[0] = cg_tanh(tape, cg_mul(tape, x, in[0]));
+}
+
+static void outer_segment(cg_tape *tape, cg_tensor *const *in, int n_in,
+                          cg_tensor **out, int n_out, void *context) {
+  (void)n_out;
+  double factor = 0.8;
+  world w = {.leaf = {in[0], in[1], in[2]}, .n_leaves = n_in};
+  (void)context;
+  cg_checkpoint(tape, inner_segment, &factor, sizeof factor, in, 1, out, 1);
+  out[1] = net_loss(tape, &w);
+}
+
+static cg_status segments(cg_tape *tape, world *w, bits *b, cg_error *err) {
+  (void)err;
+  cg_tensor *out[2] = {NULL}, *g[N] = {NULL}, *gg[N] = {NULL};
+  cg_checkpoint(tape, outer_segment, NULL, 0, w->leaf, N, out, 2);
+  cg_tensor *loss = cg_add(tape, cg_sum_all(tape, out[0]), out[1]);
+  cg_grad(tape, &loss, 1, NULL, w->leaf, N, g, 0);
+  cg_status status = note_all(tape, b, g, N);
+  if (status) return status;
+  cg_grad(tape, &loss, 1, NULL, w->leaf, N, gg, CG_CREATE_GRAPH);
+  return note_all(tape, b, gg, N);
+}
+
 /* ---- looking ---- */
 
 static cg_status traced(cg_tape *tape, world *w, bits *b, cg_error *err) {
@@ -302,6 +332,7 @@ static const scenario scenarios[] = {
     {.name = "hooks", .run = hooks},
     {.name = "nested walks", .run = nested},
     {.name = "custom", .run = custom},
+    {.name = "recompute segments", .run = segments},
     {.name = "trace", .run = traced},
     {.name = "profile, stats, sort", .run = looked_at},
     {.name = "draw", .run = drawn},

@@ -247,8 +247,59 @@ START_TEST(leaf_memory_is_the_callers) {
 }
 END_TEST
 
+/* ---- a freed leaf's address ---- */
+
+/* A heap that begins anew, at the same place, when all is released. */
+typedef struct recycler {
+  _Alignas(64) char memory[8192];
+  size_t used, live;
+} recycler;
+
+static void *recycler_alloc(void *context, size_t size) {
+  recycler *r = context;
+  if (r->used + size > sizeof r->memory) return NULL;
+  void *p = r->memory + r->used;
+  r->used += (size + 63) & ~(size_t)63;
+  r->live++;
+  return p;
+}
+
+static void recycler_release(void *context, void *block, size_t size) {
+  recycler *r = context;
+  (void)block, (void)size;
+  if (--r->live == 0) r->used = 0;
+}
+
+/* Freed too early, by a bug in the program: a later leaf at the same place must
+ * not pass for it. */
+START_TEST(a_leaf_at_a_freed_ones_place) {
+  static recycler r;
+  cg_allocator a = {recycler_alloc, recycler_release, &r};
+  cg_tape *tape = cg_tape_new(NULL);
+  cg_tensor *x = cg_leaf_new(&a, CG_F64, CG_DIMS(2, 3), NULL);
+  cg_leaf_set_requires_grad(x, true);
+  cg_leaf_fill(x, 0.7);
+  cg_tensor *sum = cg_sum_all(tape, x);
+  cg_tensor *squares = cg_sum_all(tape, cg_square(tape, x));
+  cg_leaf_free(x);
+  cg_tensor *y = cg_leaf_new(&a, CG_F64, CG_DIMS(2), NULL);
+  ck_assert_ptr_eq(x, y);
+  cg_leaf_set_requires_grad(y, true);
+  cg_leaf_fill(y, 2.385);
+  near(cg_tensor_item(cg_sum_all(tape, y)), 4.77, 1e-15);
+  has_shape(cg_neg(tape, y), CG_DIMS(2));
+  ck_assert_int_eq(cg_backward(tape, squares), CG_ERR_STALE);
+  failed(tape, CG_ERR_STALE, "square", "modified since");
+  ck_assert_int_eq(cg_backward(tape, sum), CG_ERR_STALE);
+  failed(tape, CG_ERR_STALE, "backward", "another one lies at its place");
+  cg_tape_free(tape);
+  cg_leaf_free(y);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("all");
+  tcase_add_test(tc, a_leaf_at_a_freed_ones_place);
   tcase_add_test(tc, types_have_sizes_and_names);
   tcase_add_test(tc, accessors_accept_null);
   tcase_add_test(tc, leaf_functions_accept_null);

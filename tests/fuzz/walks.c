@@ -1,6 +1,6 @@
 /* walks.c - other ways to the derivatives of a random program: with hooks that
  * start walks of their own, into a caller's home, by products with the Jacobian
- * and the Hessian. All must agree with cg_grad. */
+ * and the Hessian, in a recompute segment. All must agree with cg_grad. */
 #include <math.h>
 
 #include "fuzz.h"
@@ -108,6 +108,32 @@ static void check_products(program *p, cg_tape *tape, cg_tensor *loss,
   agree(other, along, size + size_w, "H is not symmetric");
 }
 
+/* ---- recompute segments ---- */
+
+static void segment(cg_tape *tape, cg_tensor *const *in, int n_in,
+                    cg_tensor **out, int n_out, void *context) {
+  (void)n_out;
+  out[0] = program_run(tape, in, n_in, context);
+}
+
+/* The program as a segment: the same bits. */
+static void check_segment(program *p, cg_tape *tape, cg_tensor *const *want) {
+  cg_tensor *y, *g[N], *recorded[N];
+  cg_checkpoint(tape, segment, p, 0, p->leaf, N, &y, 1);
+  cg_tensor *loss = cg_sum_all(tape, cg_square(tape, y));
+  cg_grad(tape, &loss, 1, NULL, p->leaf, N, g, 0);
+  cg_grad(tape, &loss, 1, NULL, p->leaf, N, recorded, CG_CREATE_GRAPH);
+  fine(tape, "in a segment");
+  for (int i = 0; i < N; i++) {
+    for (int64_t k = 0; k < cg_tensor_numel(g[i]); k++)
+      if (cg_tensor_get(g[i], k) != cg_tensor_get(want[i], k))
+        fuzz_fail("other bits in a segment: leaf %d[%lld]: %.17g, not %.17g", i,
+                  (long long)k, cg_tensor_get(g[i], k),
+                  cg_tensor_get(want[i], k));
+    agree_all(recorded[i], want[i], "recorded, in a segment");
+  }
+}
+
 void walks_check(program *p, uint64_t seed) {
   cg_rng rng = cg_rng_seed(seed + 7);
   cg_tape *tape = cg_tape_new(NULL);
@@ -118,5 +144,6 @@ void walks_check(program *p, uint64_t seed) {
   check_home(p, tape, loss, g);
   check_products(p, tape, loss, g, &rng);
   check_hooks(p, tape, g);
+  check_segment(p, tape, g);
   cg_tape_free(tape);
 }

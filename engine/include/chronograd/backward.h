@@ -76,7 +76,8 @@ enum {
 /* grads[j] = sum_i <grad_outputs[i], d outputs[i] / d inputs[j]>, without
  * touching any leaf's gradient. inputs are leaves or tensors of this tape; only
  * what lies between inputs and outputs is visited. grad_outputs as `seeds`
- * above. The results belong to the tape. */
+ * above. The results belong to the tape. The array `grads` must not be one of
+ * the other arrays: it is cleared first. */
 CG_API cg_status cg_grad(cg_tape *tape, cg_tensor *const *outputs,
                          int n_outputs, cg_tensor *const *grad_outputs,
                          cg_tensor *const *inputs, int n_inputs,
