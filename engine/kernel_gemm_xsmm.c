@@ -95,7 +95,8 @@ static bool flips(const gemm_args *g) {
   const int64_t lanes = 64 / size_of(g);
   const int64_t wide = (g->n + lanes - 1) / lanes * lanes * g->m;
   const int64_t high = (g->m + lanes - 1) / lanes * lanes * g->n;
-  return g->ta && !g->tb && !g->panels && g->k >= FLIP_K && wide * 9 > high * 10;
+  return g->ta && !g->tb && !g->panels && g->k >= FLIP_K &&
+         wide * 9 > high * 10;
 }
 
 static int64_t packed_a(const plan *p, const gemm_args *g) {

@@ -139,6 +139,21 @@ void slot_add(walk *w, cg_tensor *x, cg_tensor *g) {
   }
 }
 
+cg_tensor *slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g,
+                            bool *clean) {
+  bool fresh;
+  cg_tensor *sum = writable(w, x, &fresh);
+  if (!sum) return NULL;
+  if (clean) *clean = fresh || trace_is_finite(sum);
+  g->c = sum->data;
+  g->ldc = g->n;
+  g->accumulate = !fresh;
+  bool ready = gemm_prepare(w->tape, b, g, w->name);
+  if (ready) kernel_gemm(g);
+  tape_drop_scratch(w->tape);
+  return ready ? sum : NULL;
+}
+
 /* ---- parts of a recorded walk ---- */
 
 static void fail_parts(walk *w, cg_status status) {
@@ -309,16 +324,10 @@ void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
     cg_vjp_give(v, i, cg_matmul_t(v->tape, a, b, ta, tb));
     return;
   }
-  bool fresh;
-  cg_tensor *sum = writable(w, x, &fresh);
-  if (!sum) return;
-  bool trace = tracing(w->tape) && (fresh || trace_is_finite(sum));
-  g.c = sum->data;
-  g.ldc = g.n;
-  g.accumulate = !fresh;
-  if (gemm_prepare(w->tape, b, &g, w->name)) kernel_gemm(&g);
-  tape_drop_scratch(w->tape);
-  if (trace && !w->tape->error.status) trace_given(v, i, sum);
+  bool trace = tracing(w->tape), clean = false;
+  if (!trace && collect_product(w, x, &g)) return;
+  cg_tensor *sum = slot_add_product(w, x, b, &g, trace ? &clean : NULL);
+  if (sum && clean) trace_given(v, i, sum);
 }
 
 /* Is g a part of operand i's gradient, from `start` on along `axis`? */
