@@ -107,6 +107,15 @@ void slot_to_leaf(walk *w, cg_tensor *proxy, const cg_tensor *g);
 /* Forgets what the slot holds. */
 void slot_drop(walk *w, cg_tensor *x);
 
+/* Parts of x that a recorded walk was given (slot_parts.c), x->slot being their
+ * list: another one, from `start` on along `axis`; what was given in other ways
+ * (NULL if nothing); their sum, x->slot then being a tensor again; and the same
+ * without the sum. */
+void parts_add(walk *w, cg_tensor *x, cg_tensor *g, int axis, int64_t start);
+cg_tensor **parts_dense(cg_tensor *x);
+cg_tensor *parts_close(walk *w, cg_tensor *x);
+void parts_drop(walk *w, cg_tensor *x);
+
 /* Thin products (collect.c). */
 
 /* Takes over the product that g describes, to be added to x some time before
