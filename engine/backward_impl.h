@@ -10,7 +10,8 @@ enum { COLLECTED = 32 }; /* leaves with products to be put together */
 /* What waits in a walk to be multiplied (collect.c). */
 typedef struct collected {
   cg_tensor *x; /* the leaf's proxy */
-  int64_t m, n, rows, cap;
+  cg_dtype dtype;
+  int64_t m, n, rows, cap, chunk; /* there are, have room, are multiplied */
   char *a, *b; /* rows of A [cap, m] and B [cap, n] in one block, or NULL */
 } collected;
 

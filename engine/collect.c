@@ -17,11 +17,17 @@
 enum {
   FEW_ROWS = 16,      /* products with more need no company (measured) */
   MANY_ROWS = 256,    /* and neither have these */
+  FIRST_ROWS = 16,    /* room for so many at first */
   MAX_BYTES = 1 << 20 /* of the rows of one leaf */
 };
 
-static size_t bytes_of(const collected *c) {
-  return (size_t)((c->m + c->n) * c->cap) * dtype_size(c->x->dtype);
+/* Of a block with room for `cap` rows of either. */
+static size_t bytes_of(const collected *c, int64_t cap) {
+  return (size_t)((c->m + c->n) * cap) * dtype_size(c->dtype);
+}
+
+static size_t row_bytes(const collected *c, int64_t n) {
+  return (size_t)n * dtype_size(c->dtype);
 }
 
 static bool is_thin(const gemm_args *g) {
@@ -31,7 +37,8 @@ static bool is_thin(const gemm_args *g) {
          2 * g->k * (g->m + g->n) * size <= MAX_BYTES;
 }
 
-static int64_t capacity(const gemm_args *g) {
+/* So many rows are multiplied at once. */
+static int64_t chunk_of(const gemm_args *g) {
   int64_t rows = MAX_BYTES / ((g->m + g->n) * (int64_t)dtype_size(g->dtype));
   return rows < MANY_ROWS ? rows : MANY_ROWS;
 }
@@ -39,7 +46,7 @@ static int64_t capacity(const gemm_args *g) {
 /* ---- the rows of one leaf ---- */
 
 static void multiply(walk *w, collected *c) {
-  gemm_args g = {.dtype = (cg_dtype)c->x->dtype,
+  gemm_args g = {.dtype = c->dtype,
                  .ta = true,
                  .m = c->m,
                  .n = c->n,
@@ -53,20 +60,31 @@ static void multiply(walk *w, collected *c) {
 }
 
 static void drop(walk *w, collected *c) {
-  if (c->a) pool_put(&w->tape->pool, c->a, bytes_of(c));
+  if (c->a) pool_put(&w->tape->pool, c->a, bytes_of(c, c->cap));
   *c = (collected){0};
 }
 
-static bool make_room(walk *w, collected *c) {
-  if (c->a) return true;
+/* Room for k rows more, of which there is enough in a whole chunk. */
+static bool make_room(walk *w, collected *c, int64_t k) {
+  if (c->rows + k <= c->cap) return true;
+  int64_t cap = c->cap ? 2 * c->cap : FIRST_ROWS;
+  while (cap < c->rows + k) cap *= 2;
+  if (cap > c->chunk) cap = c->chunk;
   void *block;
-  cg_status status = pool_get(&w->tape->pool, bytes_of(c), &block);
+  cg_status status = pool_get(&w->tape->pool, bytes_of(c, cap), &block);
   if (status) {
     tape_fail_mem(w->tape, status, w->name);
     return false;
   }
-  c->a = block;
-  c->b = c->a + (size_t)(c->m * c->cap) * dtype_size(c->x->dtype);
+  char *a = block, *b = a + row_bytes(c, c->m * cap);
+  if (c->a) {
+    memcpy(a, c->a, row_bytes(c, c->m * c->rows));
+    memcpy(b, c->b, row_bytes(c, c->n * c->rows));
+    pool_put(&w->tape->pool, c->a, bytes_of(c, c->cap));
+  }
+  c->a = a;
+  c->b = b;
+  c->cap = cap;
   return true;
 }
 
@@ -82,10 +100,10 @@ static void copy_rows(char *to, const void *from, int64_t rows, size_t bytes,
 }
 
 static void append(walk *w, collected *c, const gemm_args *g) {
-  if (c->rows + g->k > c->cap) multiply(w, c);
-  if (!make_room(w, c)) return;
+  if (c->rows + g->k > c->chunk) multiply(w, c);
+  if (!make_room(w, c, g->k)) return;
   const size_t size = dtype_size(g->dtype);
-  const size_t a = (size_t)g->m * size, b = (size_t)g->n * size;
+  const size_t a = row_bytes(c, c->m), b = row_bytes(c, c->n);
   copy_rows(c->a + (size_t)c->rows * a, g->a, g->k, a, (size_t)g->lda * size);
   copy_rows(c->b + (size_t)c->rows * b, g->b, g->k, b, (size_t)g->ldb * size);
   c->rows += g->k;
@@ -110,7 +128,11 @@ static void note(walk *w, cg_tensor *x, const gemm_args *g) {
     multiply(w, c);
     drop(w, c);
   }
-  *c = (collected){.x = x, .m = g->m, .n = g->n, .cap = capacity(g)};
+  *c = (collected){.x = x,
+                   .dtype = g->dtype,
+                   .m = g->m,
+                   .n = g->n,
+                   .chunk = chunk_of(g)};
   all->next = (all->next + 1) % COLLECTED;
 }
 

@@ -67,6 +67,70 @@ START_TEST(chunks_of_all_sizes) {
 }
 END_TEST
 
+/* Rows so long that a chunk has three of them. */
+START_TEST(a_wide_leaf) {
+  enum { WIDE = 40000, STEPS = 9 };
+  int64_t shape[2] = {2, WIDE};
+  cg_tensor *W = leaf_of(NULL, 2, shape), *loss = NULL;
+  double sum = 0;
+  for (int t = 0; t < STEPS; t++) {
+    double value = cg_rng_normal(&rng);
+    cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(1, WIDE), value);
+    cg_tensor *part = cg_sum_all(tape, cg_matmul_t(tape, x, W, false, true));
+    loss = loss ? cg_add(tape, loss, part) : part;
+    sum += value;
+  }
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  for (int i = 0; i < 2 * WIDE; i += 997)
+    near(cg_tensor_get(cg_tensor_grad(W), i), sum, 1e-13);
+  cg_leaf_free(W);
+}
+END_TEST
+
+/* Steps [from, to) of a loss, as a segment's function. */
+typedef struct stretch {
+  cg_tensor *W, **x;
+  int from, to;
+} stretch;
+
+static void stretch_loss(cg_tape *t, cg_tensor *const *in, int n_in,
+                         cg_tensor **out, int n_out, void *context) {
+  const stretch *s = context;
+  (void)n_in;
+  (void)n_out;
+  out[0] = in[0];
+  for (int i = s->from; i < s->to; i++) {
+    cg_tensor *y = cg_tanh(t, cg_matmul_t(t, s->x[i], s->W, false, true));
+    out[0] = cg_add(t, out[0], cg_sum_all(t, y));
+  }
+}
+
+/* Chunks do not end where segments do. */
+START_TEST(the_same_bits_in_segments) {
+  enum { STEPS = 300 };
+  cg_tensor *W = random_leaf(OUT, IN), *x[STEPS];
+  double bits[2][OUT * IN];
+  for (int t = 0; t < STEPS; t++) x[t] = random_constant(CG_DIMS(1, IN));
+  for (int segments = 0; segments < 2; segments++) {
+    cg_tensor *loss = cg_sum_all(tape, W);
+    for (int from = 0; from < STEPS; from += 7) {
+      stretch s = {W, x, from, from + 7 < STEPS ? from + 7 : STEPS};
+      if (segments)
+        ck_assert_int_eq(cg_checkpoint(tape, stretch_loss, &s, sizeof s,
+                                       &loss, 1, &loss, 1), CG_OK);
+      else
+        stretch_loss(tape, &loss, 1, &loss, 1, &s);
+    }
+    cg_leaf_zero_grad(W);
+    ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+    ck_assert_int_eq(cg_tensor_read(cg_tensor_grad(W), bits[segments],
+                                    sizeof bits[segments]), CG_OK);
+  }
+  ck_assert_int_eq(memcmp(bits[0], bits[1], sizeof bits[0]), 0);
+  cg_leaf_free(W);
+}
+END_TEST
+
 /* In turns over more leaves than the walk remembers, or fewer. */
 START_TEST(leaves_in_turns) {
   enum { MANY = 40, STEPS = 9 };
@@ -244,6 +308,8 @@ int main(void) {
   tcase_set_timeout(tc, 100);
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_loop_test(tc, chunks_of_all_sizes, 0, N_OF(sizes));
+  tcase_add_test(tc, a_wide_leaf);
+  tcase_add_test(tc, the_same_bits_in_segments);
   tcase_add_loop_test(tc, leaves_in_turns, 0, 2);
   tcase_add_test(tc, among_other_contributions);
   tcase_add_test(tc, hooks_and_homes_see_all_of_it);
