@@ -100,21 +100,24 @@ enum { ROWS = 8, BYTES = 64 };
                                    T *sum) {                                 \
     name##_some(1, k, a, b, 0, sum);                                         \
   }                                                                          \
-  static void name(const gemm_args *g) {                                     \
-    for (int64_t i = 0; i < g->m; i++) {                                     \
-      const T *a = (const T *)g->a + i * g->lda, *b = g->b;                  \
-      T *c = (T *)g->c + i * g->ldc;                                         \
-      for (int64_t j = 0; j < g->n;) {                                       \
-        T sum[ROWS];                                                         \
-        int rows = j + ROWS <= g->n ? ROWS : 1;                              \
-        if (rows == ROWS)                                                    \
-          name##_rows(g->k, a, b + j * g->ldb, g->ldb, sum);                 \
-        else                                                                 \
-          name##_row(g->k, a, b + j * g->ldb, sum);                          \
-        for (int r = 0; r < rows; r++, j++)                                  \
-          c[j] = g->accumulate ? c[j] + sum[r] : sum[r];                     \
-      }                                                                      \
+  /* c[j * apart] (+)= sum_l a[l] b[j * ldb + l] for 0 <= j < n. */           \
+  static void name##_times(int64_t n, int64_t k, const T *a, const T *b,     \
+                           int64_t ldb, T *c, int64_t apart, bool add) {     \
+    for (int64_t j = 0; j < n;) {                                            \
+      T sum[ROWS];                                                           \
+      int rows = j + ROWS <= n ? ROWS : 1;                                   \
+      if (rows == ROWS)                                                      \
+        name##_rows(k, a, b + j * ldb, ldb, sum);                            \
+      else                                                                   \
+        name##_row(k, a, b + j * ldb, sum);                                  \
+      for (int r = 0; r < rows; r++, j++)                                    \
+        c[j * apart] = add ? c[j * apart] + sum[r] : sum[r];                 \
     }                                                                        \
+  }                                                                          \
+  static void name(const gemm_args *g) {                                     \
+    for (int64_t i = 0; i < g->m; i++)                                       \
+      name##_times(g->n, g->k, (const T *)g->a + i * g->lda, g->b, g->ldb,   \
+                   (T *)g->c + i * g->ldc, 1, g->accumulate);                \
   }
 
 DOTS(dots_f32, float, uint32_t)
@@ -129,6 +132,15 @@ static void gemm_dots(const gemm_args *g) {
     dots_f32(g);
   else
     dots_f64(g);
+}
+
+void kernel_gemm_column(const gemm_args *g, const void *column) {
+  if (g->dtype == CG_F32)
+    dots_f32_times(g->m, g->k, column, g->a, g->lda, g->c, g->ldc,
+                   g->accumulate);
+  else
+    dots_f64_times(g->m, g->k, column, g->a, g->lda, g->c, g->ldc,
+                   g->accumulate);
 }
 
 /* ---- choice ---- */

@@ -3,6 +3,7 @@
   X(train)              \
   X(scalar)             \
   X(elementwise)        \
+  X(matmul)             \
   X(stream)             \
   X(cell)               \
   X(startup)            \
