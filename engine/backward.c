@@ -289,8 +289,11 @@ void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
   tape->frame = NULL;
   tape->walking = true;
   tape->busy++;
+  collection waiting = {0};
+  if (!w->recorded) w->collection = &waiting;
   plant(w, roots, seeds, n_roots);
   walk_visit(w);
+  if (w->collection) collect_end(w);
   if (tape->n_hooks) hook_leaves(w);
   if (tracing(tape)) trace_leaves(w, stamp);
   if (tape->error.status) walk_clean(w);

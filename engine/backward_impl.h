@@ -2,7 +2,23 @@
 #ifndef CG_ENGINE_BACKWARD_IMPL_H
 #define CG_ENGINE_BACKWARD_IMPL_H
 
+#include "gemm_operand.h"
 #include "tape_impl.h"
+
+enum { COLLECTED = 32 }; /* leaves with products to be put together */
+
+/* What waits in a walk to be multiplied (collect.c). */
+typedef struct collected {
+  cg_tensor *x; /* the leaf's proxy */
+  cg_dtype dtype;
+  int64_t m, n, rows, cap, chunk; /* there are, have room, are multiplied */
+  char *a, *b; /* rows of A [cap, m] and B [cap, n] in one block, or NULL */
+} collected;
+
+typedef struct collection {
+  int n, next;
+  collected items[COLLECTED];
+} collection;
 
 typedef struct walk {
   cg_tape *tape;
@@ -10,6 +26,7 @@ typedef struct walk {
   bool recorded;    /* create_graph: rules run with recording on */
   bool functional;  /* cg_grad: leaves' gradients are not touched */
   cg_grads *grads;  /* where those go instead, or NULL */
+  collection *collection; /* of a plain walk while it runs, or NULL */
   size_t base, count; /* its sorted nodes: tape->order[base .. base + count) */
   struct saved_slot *saved; /* an inner walk: what it found (nested.c) */
   size_t n_saved, room;
@@ -81,9 +98,31 @@ cg_status grad_for(cg_tape *tape, const char *name, cg_tensor *const *outputs,
 void slot_add(walk *w, cg_tensor *x, cg_tensor *g);
 /* Puts together what was given in parts; x->slot is then a plain tensor. */
 void slot_finish(walk *w, cg_tensor *x);
+/* Adds the product that g describes, but for C and scratch, in a plain walk; b
+ * is the tensor that g's B is, or NULL. *clean, if wanted: was the sum before
+ * this finite? Returns the sum, NULL after an error. */
+cg_tensor *slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g,
+                            bool *clean);
 /* Adds g to the gradient of the leaf behind `proxy`. */
 void slot_to_leaf(walk *w, cg_tensor *proxy, const cg_tensor *g);
 /* Forgets what the slot holds. */
 void slot_drop(walk *w, cg_tensor *x);
+
+/* Parts of x that a recorded walk was given (slot_parts.c), x->slot being their
+ * list: another one, from `start` on along `axis`; what was given in other ways
+ * (NULL if nothing); their sum, x->slot then being a tensor again; and the same
+ * without the sum. */
+void parts_add(walk *w, cg_tensor *x, cg_tensor *g, int axis, int64_t start);
+cg_tensor **parts_dense(cg_tensor *x);
+cg_tensor *parts_close(walk *w, cg_tensor *x);
+void parts_drop(walk *w, cg_tensor *x);
+
+/* Thin products (collect.c). */
+
+/* Takes over the product that g describes, to be added to x some time before
+ * the walk ends; false if it is to be added now. */
+bool collect_product(walk *w, cg_tensor *x, const gemm_args *g);
+/* Adds what waits, unless the walk has failed, and gives back the memory. */
+void collect_end(walk *w);
 
 #endif

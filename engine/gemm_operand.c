@@ -67,7 +67,7 @@ static struct gemm_forms *forms_of(cg_tape *tape, cg_tensor *proxy) {
 
 /* Without memory for a form, the product does without. */
 static void use_form(cg_tape *tape, cg_tensor *b, gemm_args *g) {
-  if (!(b->flags & T_PROXY)) return;
+  if (!b || !(b->flags & T_PROXY)) return;
   size_t bytes = kernel_gemm_form_bytes(g);
   struct gemm_forms *forms = bytes ? forms_of(tape, b) : NULL;
   if (!forms) return;

@@ -17,11 +17,11 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
 bool gemm_stored(const int64_t *shape, const int64_t *strides,
                  bool *transposed, int64_t *ld);
 
-/* The memory in which g, its operands filled in, is computed. Where b is a
- * leaf's matrix, takes the form of it that suits the product, made when first
- * asked for and kept as long as the proxy: a weight is used at every time step.
- * False after an error, which names `op`. The scratch memory is to be
- * dropped. */
+/* Gets what g needs to be computed, its operands filled in: scratch memory and,
+ * where b (which may be NULL) is a leaf's matrix, the form of it that suits the
+ * product, made when first asked for and kept as long as the proxy: a weight is
+ * used at every time step. False after an error, which names `op`. The scratch
+ * memory is to be dropped. */
 bool gemm_prepare(cg_tape *tape, cg_tensor *b, gemm_args *g, const char *op);
 /* Gives back the forms that a proxy keeps. */
 void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy);

@@ -95,7 +95,16 @@ static bool flips(const gemm_args *g) {
   const int64_t lanes = 64 / size_of(g);
   const int64_t wide = (g->n + lanes - 1) / lanes * lanes * g->m;
   const int64_t high = (g->m + lanes - 1) / lanes * lanes * g->n;
-  return g->ta && !g->tb && !g->panels && g->k >= FLIP_K && wide * 9 > high * 10;
+  return g->ta && !g->tb && !g->panels && g->k >= FLIP_K &&
+         wide * 9 > high * 10;
+}
+
+/* The columns beyond whole registers, if they are few and inner products are
+ * cheaper for them than a register each. */
+static int64_t odd_columns(const gemm_args *g) {
+  const int64_t lanes = 64 / size_of(g), odd = g->n % lanes;
+  bool few = odd && odd <= 2 && g->n > lanes && g->m >= M_BLOCK;
+  return few && !g->ta && !g->tb && !g->panels ? odd : 0;
 }
 
 static int64_t packed_a(const plan *p, const gemm_args *g) {
@@ -128,6 +137,7 @@ size_t kernel_gemm_xsmm_scratch(const gemm_args *g) {
     n = g->m * g->n;
     f = flipped(g);
   }
+  n += odd_columns(&f) ? f.k : 0;
   plan p = plan_for(&f);
   return (size_t)((n + packed_a(&p, &f) + packed_b(&p, &f)) * size_of(g));
 }
@@ -243,9 +253,41 @@ static void multiply(const gemm_args *g) {
     }
 }
 
+/* Column j of C, with B's gathered in scratch memory. */
+static void odd_column(const gemm_args *g, int64_t j) {
+  gemm_args c = *g;
+  const size_t size = (size_t)size_of(g);
+  for (int64_t l = 0; l < g->k; l++)
+    memcpy((char *)g->scratch + (size_t)l * size, at(g, g->b, l * g->ldb + j),
+           size);
+  c.c = (char *)g->c + (size_t)j * size;
+  kernel_gemm_column(&c, g->scratch);
+}
+
+/* Some rows at a time, which the odd columns find in the cache. */
+static void multiply_odd(const gemm_args *g, int64_t odd) {
+  gemm_args some = *g;
+  for (int64_t i = 0; i < g->m; i += 2 * M_BLOCK) {
+    some.m = least(2 * M_BLOCK, g->m - i);
+    some.a = at(g, g->a, i * g->lda);
+    some.c = (char *)g->c + i * g->ldc * size_of(g);
+    some.n = g->n - odd;
+    multiply(&some);
+    for (int64_t j = some.n; j < g->n; j++) odd_column(&some, j);
+  }
+}
+
+static void multiply_any(const gemm_args *g) {
+  int64_t odd = odd_columns(g);
+  if (odd)
+    multiply_odd(g, odd);
+  else
+    multiply(g);
+}
+
 void kernel_gemm_xsmm(const gemm_args *g) {
   if (!flips(g)) {
-    multiply(g);
+    multiply_any(g);
     return;
   }
   gemm_args f = flipped(g);

@@ -30,7 +30,8 @@
         for (int64_t j = 0; j < g->n; j++) {                                 \
           const T *row = b + j * g->ldb;                                     \
           T sum = 0;                                                         \
-          for (int64_t k = 0; k < g->k; k++) sum += a[i * ai + k * ak] * row[k]; \
+          for (int64_t k = 0; k < g->k; k++)                                 \
+            sum += a[i * ai + k * ak] * row[k];                              \
           c[j] += sum;                                                       \
         }                                                                    \
       }                                                                      \
@@ -50,46 +51,80 @@ void kernel_gemm_plain(const gemm_args *g) {
 /* ---- few rows times a transposed matrix ---- */
 
 /* Each element is the inner product of a row of A and a row of B, both stored
- * one element behind the other: LANES partial sums, added up in a fixed order,
- * for ROWS rows of B at a time. */
-enum { LANES = 16, ROWS = 4 };
+ * one element behind the other: a register of partial sums, folded in a fixed
+ * order, for ROWS rows of B at a time. What remains of a row is the end of its
+ * last whole register; the elements before it, which were summed already, are
+ * masked away there. */
+enum { ROWS = 8, BYTES = 64 };
 
-#define DOTS(name, T)                                                        \
+#define DOTS(name, T, U)                                                     \
+  typedef T name##_lanes __attribute__((vector_size(BYTES),                  \
+                                        aligned(sizeof(T)), may_alias));     \
+  typedef U name##_mask __attribute__((vector_size(BYTES)));                 \
+  enum { name##_N = BYTES / sizeof(T) };                                     \
+  static inline __attribute__((always_inline)) void name##_some(             \
+      int rows, int64_t k, const T *a, const T *b, int64_t ldb, T *sum) {    \
+    enum { N = name##_N };                                                   \
+    name##_lanes lane[ROWS] = {{0}};                                         \
+    int64_t l = 0;                                                           \
+    for (; l + N <= k; l += N)                                               \
+      for (int r = 0; r < rows; r++)                                         \
+        lane[r] += *(const name##_lanes *)(a + l) *                          \
+                   *(const name##_lanes *)(b + r * ldb + l);                 \
+    if (l < k && k > N) {                                                    \
+      name##_mask keep;                                                      \
+      for (int j = 0; j < N; j++) keep[j] = j < l + N - k ? 0 : (U)-1;       \
+      l = k - N;                                                             \
+      name##_mask x = (name##_mask) * (const name##_lanes *)(a + l) & keep;  \
+      for (int r = 0; r < rows; r++) {                                       \
+        name##_mask y =                                                      \
+            (name##_mask) * (const name##_lanes *)(b + r * ldb + l) & keep;  \
+        lane[r] += (name##_lanes)x * (name##_lanes)y;                        \
+      }                                                                      \
+      l = k;                                                                 \
+    }                                                                        \
+    for (int r = 0; r < rows; r++) {                                         \
+      T part[N];                                                             \
+      memcpy(part, &lane[r], sizeof part);                                   \
+      for (int w = N / 2; w; w /= 2)                                         \
+        for (int j = 0; j < w; j++) part[j] += part[j + w];                  \
+      for (int64_t i = l; i < k; i++) part[0] += a[i] * b[r * ldb + i];      \
+      sum[r] = part[0];                                                      \
+    }                                                                        \
+  }                                                                          \
   CG_CLONES static void name##_rows(int64_t k, const T *a, const T *b,       \
                                     int64_t ldb, T *sum) {                   \
-    T lane[ROWS][LANES] = {{0}};                                             \
-    int64_t l = 0;                                                           \
-    for (; l + LANES <= k; l += LANES)                                       \
-      for (int r = 0; r < ROWS; r++)                                         \
-        for (int j = 0; j < LANES; j++)                                      \
-          lane[r][j] += a[l + j] * b[r * ldb + l + j];                       \
-    for (int r = 0; r < ROWS; r++) {                                         \
-      T total = 0;                                                           \
-      for (int j = 0; j < LANES; j++) total += lane[r][j];                   \
-      for (int64_t i = l; i < k; i++) total += a[i] * b[r * ldb + i];        \
-      sum[r] = total;                                                        \
+    name##_some(ROWS, k, a, b, ldb, sum);                                    \
+  }                                                                          \
+  CG_CLONES static void name##_row(int64_t k, const T *a, const T *b,        \
+                                   T *sum) {                                 \
+    name##_some(1, k, a, b, 0, sum);                                         \
+  }                                                                          \
+  /* c[j * apart] (+)= sum_l a[l] b[j * ldb + l] for 0 <= j < n. */           \
+  static void name##_times(int64_t n, int64_t k, const T *a, const T *b,     \
+                           int64_t ldb, T *c, int64_t apart, bool add) {     \
+    for (int64_t j = 0; j < n;) {                                            \
+      T sum[ROWS];                                                           \
+      int rows = j + ROWS <= n ? ROWS : 1;                                   \
+      if (rows == ROWS)                                                      \
+        name##_rows(k, a, b + j * ldb, ldb, sum);                            \
+      else                                                                   \
+        name##_row(k, a, b + j * ldb, sum);                                  \
+      for (int r = 0; r < rows; r++, j++)                                    \
+        c[j * apart] = add ? c[j * apart] + sum[r] : sum[r];                 \
     }                                                                        \
   }                                                                          \
   static void name(const gemm_args *g) {                                     \
-    for (int64_t i = 0; i < g->m; i++) {                                     \
-      const T *a = (const T *)g->a + i * g->lda;                             \
-      T *c = (T *)g->c + i * g->ldc;                                         \
-      for (int64_t j = 0; j < g->n; j += ROWS) {                             \
-        /* The last rows are done again rather than in another way. */       \
-        int64_t at = j + ROWS <= g->n ? j : g->n - ROWS;                     \
-        T sum[ROWS];                                                         \
-        name##_rows(g->k, a, (const T *)g->b + at * g->ldb, g->ldb, sum);    \
-        for (int64_t r = j - at; r < ROWS; r++)                              \
-          c[at + r] = g->accumulate ? c[at + r] + sum[r] : sum[r];           \
-      }                                                                      \
-    }                                                                        \
+    for (int64_t i = 0; i < g->m; i++)                                       \
+      name##_times(g->n, g->k, (const T *)g->a + i * g->lda, g->b, g->ldb,   \
+                   (T *)g->c + i * g->ldc, 1, g->accumulate);                \
   }
 
-DOTS(dots_f32, float)
-DOTS(dots_f64, double)
+DOTS(dots_f32, float, uint32_t)
+DOTS(dots_f64, double, uint64_t)
 
 static bool suits_dots(const gemm_args *g) {
-  return !g->ta && g->tb && g->m < 8 && g->n >= ROWS;
+  return !g->ta && g->tb && g->m < 8;
 }
 
 static void gemm_dots(const gemm_args *g) {
@@ -97,6 +132,15 @@ static void gemm_dots(const gemm_args *g) {
     dots_f32(g);
   else
     dots_f64(g);
+}
+
+void kernel_gemm_column(const gemm_args *g, const void *column) {
+  if (g->dtype == CG_F32)
+    dots_f32_times(g->m, g->k, column, g->a, g->lda, g->c, g->ldc,
+                   g->accumulate);
+  else
+    dots_f64_times(g->m, g->k, column, g->a, g->lda, g->c, g->ldc,
+                   g->accumulate);
 }
 
 /* ---- choice ---- */

@@ -13,19 +13,6 @@
 #include "kernel.h"
 #include "watch.h"
 
-/* Narrow contributions of a recorded walk, waiting to be put together. */
-typedef struct slot_parts {
-  cg_tensor *dense; /* what was given in other ways, or NULL */
-  cg_tensor **part;
-  int64_t *start;
-  size_t n, cap_part, cap_start;
-  int axis;
-} slot_parts;
-
-static slot_parts *parts_of(cg_tensor *x) {
-  return (slot_parts *)(void *)x->slot;
-}
-
 /* ---- where sums are kept ---- */
 
 /* A leaf's gradient, its own or the walk's, to be written to; NULL (and an
@@ -70,12 +57,20 @@ static void put(cg_tensor *x, cg_tensor *g) {
   x->slot = g;
 }
 
+/* Writes the zeros of rows that nobody has given anything to. */
+static void fill_unset(cg_tensor *g) {
+  if (!(g->flags & T_TEMP) || !g->unset) return;
+  kernel_fill((cg_dtype)g->dtype, g->unset * t_strides(g)[0], g->data, 0);
+  g->unset = 0;
+}
+
 /* A writable buffer with the sum so far for x, in a plain walk; *fresh says
  * that nothing is in it yet, not even zeros. NULL after an error. */
 static cg_tensor *writable(walk *w, cg_tensor *x, bool *fresh) {
   *fresh = false;
   if (goes_to_leaf(w, x)) return leaf_gradient(w, x);
   cg_tensor *old = x->slot;
+  if (old) fill_unset(old);
   if (old && exclusive(old)) return old;
   cg_tensor *g = tape_new_temp(w->tape, x->dtype, x->rank, t_shape(x));
   if (!g) return NULL;
@@ -109,7 +104,7 @@ void slot_to_leaf(walk *w, cg_tensor *proxy, const cg_tensor *g) {
 }
 
 static void add_recorded(walk *w, cg_tensor *x, cg_tensor *g) {
-  cg_tensor **sum = x->flags & T_PARTS ? &parts_of(x)->dense : &x->slot;
+  cg_tensor **sum = x->flags & T_PARTS ? parts_dense(x) : &x->slot;
   *sum = *sum ? cg_add(w->tape, *sum, g) : g;
 }
 
@@ -143,88 +138,34 @@ void slot_add(walk *w, cg_tensor *x, cg_tensor *g) {
   }
 }
 
-/* ---- parts of a recorded walk ---- */
-
-static void fail_parts(walk *w, cg_status status) {
-  tape_fail_mem(w->tape, status, w->name);
+cg_tensor *slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g,
+                            bool *clean) {
+  bool fresh;
+  cg_tensor *sum = writable(w, x, &fresh);
+  if (!sum) return NULL;
+  if (clean) *clean = fresh || trace_is_finite(sum);
+  g->c = sum->data;
+  g->ldc = g->n;
+  g->accumulate = !fresh;
+  bool ready = gemm_prepare(w->tape, b, g, w->name);
+  if (ready) kernel_gemm(g);
+  tape_drop_scratch(w->tape);
+  return ready ? sum : NULL;
 }
 
-/* The slot of x as a list of parts along `axis`, or NULL. */
-static slot_parts *open_parts(walk *w, cg_tensor *x, int axis) {
-  if (x->flags & T_PARTS && parts_of(x)->axis != axis) slot_finish(w, x);
-  if (x->flags & T_PARTS) return parts_of(x);
-  if (w->tape->error.status) return NULL;
-  void *block;
-  cg_status status = pool_get(&w->tape->pool, sizeof(slot_parts), &block);
-  if (status) {
-    fail_parts(w, status);
-    return NULL;
-  }
-  slot_parts *p = block;
-  *p = (slot_parts){.dense = x->slot, .axis = axis};
-  x->slot = (cg_tensor *)(void *)p;
-  x->flags |= T_PARTS;
-  return p;
-}
-
-static void free_array(pool *p, void *array, size_t cap, size_t size) {
-  if (array) pool_put(p, array, cap * size);
-}
-
-static void free_parts(walk *w, cg_tensor *x) {
-  pool *from = &w->tape->pool;
-  slot_parts *p = parts_of(x);
-  x->slot = p->dense;
-  x->flags &= (uint16_t)~T_PARTS;
-  free_array(from, p->part, p->cap_part, sizeof *p->part);
-  free_array(from, p->start, p->cap_start, sizeof *p->start);
-  pool_put(from, p, sizeof *p);
-}
-
-/* Room for an element more than the n in *array. */
-static cg_status grow(pool *p, void **array, size_t *cap, size_t n,
-                      size_t size) {
-  if (n < *cap) return CG_OK;
-  size_t want = n ? 2 * n : 16;
-  void *bigger;
-  cg_status status = pool_get(p, want * size, &bigger);
-  if (status) return status;
-  if (n) memcpy(bigger, *array, n * size);
-  free_array(p, *array, *cap, size);
-  *array = bigger;
-  *cap = want;
-  return CG_OK;
-}
-
-static void add_part(walk *w, cg_tensor *x, cg_tensor *g, int axis,
-                     int64_t start) {
-  pool *from = &w->tape->pool;
-  slot_parts *p = open_parts(w, x, axis);
-  if (!p) return;
-  cg_status status = grow(from, (void **)&p->part, &p->cap_part, p->n,
-                          sizeof *p->part);
-  if (!status)
-    status = grow(from, (void **)&p->start, &p->cap_start, p->n,
-                  sizeof *p->start);
-  if (status) {
-    fail_parts(w, status);
-    return;
-  }
-  p->part[p->n] = g;
-  p->start[p->n++] = start;
-}
+/* ---- ending ---- */
 
 void slot_finish(walk *w, cg_tensor *x) {
-  if (!(x->flags & T_PARTS)) return;
-  slot_parts *p = parts_of(x);
-  cg_tensor *sum = cg_sum_slices(w->tape, p->part, p->start, (int)p->n,
-                                 p->axis, x->rank, t_shape(x));
-  free_parts(w, x);
+  if (!(x->flags & T_PARTS)) {
+    if (x->slot) fill_unset(x->slot);
+    return;
+  }
+  cg_tensor *sum = parts_close(w, x);
   if (sum) add_recorded(w, x, sum);
 }
 
 void slot_drop(walk *w, cg_tensor *x) {
-  if (x->flags & T_PARTS) free_parts(w, x);
+  if (x->flags & T_PARTS) parts_drop(w, x);
   if (x->slot && !w->recorded) tape_release(w->tape, x->slot);
   x->slot = NULL;
 }
@@ -313,16 +254,10 @@ void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
     cg_vjp_give(v, i, cg_matmul_t(v->tape, a, b, ta, tb));
     return;
   }
-  bool fresh;
-  cg_tensor *sum = writable(w, x, &fresh);
-  if (!sum) return;
-  bool trace = tracing(w->tape) && (fresh || trace_is_finite(sum));
-  g.c = sum->data;
-  g.ldc = g.n;
-  g.accumulate = !fresh;
-  if (gemm_prepare(w->tape, b, &g, w->name)) kernel_gemm(&g);
-  tape_drop_scratch(w->tape);
-  if (trace && !w->tape->error.status) trace_given(v, i, sum);
+  bool trace = tracing(w->tape), clean = false;
+  if (!trace && collect_product(w, x, &g)) return;
+  cg_tensor *sum = slot_add_product(w, x, b, &g, trace ? &clean : NULL);
+  if (sum && clean) trace_given(v, i, sum);
 }
 
 /* Is g a part of operand i's gradient, from `start` on along `axis`? */
@@ -345,6 +280,31 @@ static bool fits_narrow(cg_vjp *v, int i, const cg_tensor *g, int axis,
                       cg_tensor_shape_text(x, want, sizeof want));
 }
 
+/* A time loop gives the steps of one tensor from the last to the first: while
+ * they come in that order, a part of the first axis is copied to where nothing
+ * was, and zeros are never written. False if the part is to be added. */
+static bool extend_down(walk *w, cg_tensor *x, cg_tensor *g, int axis,
+                        int64_t start) {
+  if (axis != 0 || goes_to_leaf(w, x) || t_numel(x) == 0) return false;
+  if (tracing(w->tape)) return false; /* it looks into slots */
+  if (!x->slot) {
+    bool fresh;
+    cg_tensor *sum = writable(w, x, &fresh);
+    if (!sum) return true;
+    sum->unset = sum->dims[0];
+    int64_t above = sum->dims[0] - start - g->dims[0];
+    if (above) fill_unset(sum);
+  }
+  cg_tensor *sum = x->slot;
+  if (!exclusive(sum) || sum->unset != start + g->dims[0]) return false;
+  const int64_t at = start * t_strides(sum)[0];
+  kernel_copy((cg_dtype)g->dtype, g->rank, t_shape(g),
+              (char *)sum->data + at * (int64_t)dtype_size(g->dtype), g->data,
+              t_strides(g));
+  sum->unset = start;
+  return true;
+}
+
 void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
                         int64_t start) {
   walk *w = v->walk;
@@ -354,9 +314,10 @@ void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
   if (tracing(w->tape)) trace_given(v, i, g);
   cg_tensor *x = t_in(v->node)[i];
   if (w->recorded) {
-    add_part(w, x, g, axis, start);
+    parts_add(w, x, g, axis, start);
     return;
   }
+  if (extend_down(w, x, g, axis, start)) return;
   bool fresh;
   cg_tensor *sum = writable(w, x, &fresh);
   if (!sum) return;

@@ -29,7 +29,7 @@ enum {
   T_GRAD = 1 << 5,       /* wants a gradient: depends on a leaf that does */
   T_RETAIN = 1 << 6,     /* keep the gradient in `grad` */
   T_PATH = 1 << 7,       /* cg_grad: lies between inputs and outputs */
-  T_PARTS = 1 << 8,      /* `slot` is a slot_parts (backward.c) */
+  T_PARTS = 1 << 8,      /* `slot` is a list (slot_parts.c) */
   T_TARGET = 1 << 9,     /* cg_grad: one of the inputs */
   T_BORROWED = 1 << 10,  /* data is the caller's */
   T_HOOK = 1 << 12,      /* has hooks; PROXY: its leaf has */
@@ -59,6 +59,7 @@ struct cg_tensor {
   union {
     cg_tensor *grad;  /* the gradient of a leaf, or the retained one */
     struct gemm_forms *forms; /* PROXY: see gemm_operand.h, or NULL */
+    int64_t unset; /* TEMP in a slot: leading rows not yet written (slot.c) */
   };
   uint32_t serial; /* position in the recording */
   uint32_t check;  /* tells a live tensor from other memory */

@@ -4,6 +4,7 @@
   X(threads)            \
   X(scalar)             \
   X(elementwise)        \
+  X(matmul)             \
   X(stream)             \
   X(cell)               \
   X(memory)             \

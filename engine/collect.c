@@ -1,0 +1,156 @@
+/* collect.c - gradients of leaves that come as many thin products.
+ *
+ * A weight that is used at every time step receives A_t^T B_t at every step,
+ * with as many rows in A_t and B_t as the batch has. Each product reads and
+ * writes the whole gradient. So a plain walk lays the rows of all A_t one below
+ * the other, and those of B_t, and multiplies when there are enough of them:
+ * sum_t A_t^T B_t = A^T B. The first product of a leaf in a walk is computed at
+ * once, for it may be the only one.
+ *
+ * What is laid together depends on the order of the products alone, so the
+ * same graph has the same bits.
+ */
+#include <string.h>
+
+#include "backward_impl.h"
+
+enum {
+  FEW_ROWS = 16,      /* products with more need no company (measured) */
+  MANY_ROWS = 256,    /* and neither have these */
+  FIRST_ROWS = 16,    /* room for so many at first */
+  MAX_BYTES = 1 << 20 /* of the rows of one leaf */
+};
+
+/* Of a block with room for `cap` rows of either. */
+static size_t bytes_of(const collected *c, int64_t cap) {
+  return (size_t)((c->m + c->n) * cap) * dtype_size(c->dtype);
+}
+
+static size_t row_bytes(const collected *c, int64_t n) {
+  return (size_t)n * dtype_size(c->dtype);
+}
+
+static bool is_thin(const gemm_args *g) {
+  const int64_t size = (int64_t)dtype_size(g->dtype);
+  return g->ta && !g->tb && g->k > 0 && g->k < FEW_ROWS && g->m > 0 &&
+         g->n > 0 && g->m < MAX_BYTES && g->n < MAX_BYTES &&
+         2 * g->k * (g->m + g->n) * size <= MAX_BYTES;
+}
+
+/* So many rows are multiplied at once. */
+static int64_t chunk_of(const gemm_args *g) {
+  int64_t rows = MAX_BYTES / ((g->m + g->n) * (int64_t)dtype_size(g->dtype));
+  return rows < MANY_ROWS ? rows : MANY_ROWS;
+}
+
+/* ---- the rows of one leaf ---- */
+
+static void multiply(walk *w, collected *c) {
+  gemm_args g = {.dtype = c->dtype,
+                 .ta = true,
+                 .m = c->m,
+                 .n = c->n,
+                 .k = c->rows,
+                 .a = c->a,
+                 .b = c->b,
+                 .lda = c->m,
+                 .ldb = c->n};
+  if (c->rows) slot_add_product(w, c->x, NULL, &g, NULL);
+  c->rows = 0;
+}
+
+static void drop(walk *w, collected *c) {
+  if (c->a) pool_put(&w->tape->pool, c->a, bytes_of(c, c->cap));
+  *c = (collected){0};
+}
+
+/* Room for k rows more, of which there is enough in a whole chunk. */
+static bool make_room(walk *w, collected *c, int64_t k) {
+  if (c->rows + k <= c->cap) return true;
+  int64_t cap = c->cap ? 2 * c->cap : FIRST_ROWS;
+  while (cap < c->rows + k) cap *= 2;
+  if (cap > c->chunk) cap = c->chunk;
+  void *block;
+  cg_status status = pool_get(&w->tape->pool, bytes_of(c, cap), &block);
+  if (status) {
+    tape_fail_mem(w->tape, status, w->name);
+    return false;
+  }
+  char *a = block, *b = a + row_bytes(c, c->m * cap);
+  if (c->a) {
+    memcpy(a, c->a, row_bytes(c, c->m * c->rows));
+    memcpy(b, c->b, row_bytes(c, c->n * c->rows));
+    pool_put(&w->tape->pool, c->a, bytes_of(c, c->cap));
+  }
+  c->a = a;
+  c->b = b;
+  c->cap = cap;
+  return true;
+}
+
+static void copy_rows(char *to, const void *from, int64_t rows, size_t bytes,
+                      size_t apart) {
+  if (apart == bytes) {
+    memcpy(to, from, (size_t)rows * bytes);
+    return;
+  }
+  for (int64_t i = 0; i < rows; i++)
+    memcpy(to + (size_t)i * bytes, (const char *)from + (size_t)i * apart,
+           bytes);
+}
+
+static void append(walk *w, collected *c, const gemm_args *g) {
+  if (c->rows + g->k > c->chunk) multiply(w, c);
+  if (!make_room(w, c, g->k)) return;
+  const size_t size = dtype_size(g->dtype);
+  const size_t a = row_bytes(c, c->m), b = row_bytes(c, c->n);
+  copy_rows(c->a + (size_t)c->rows * a, g->a, g->k, a, (size_t)g->lda * size);
+  copy_rows(c->b + (size_t)c->rows * b, g->b, g->k, b, (size_t)g->ldb * size);
+  c->rows += g->k;
+}
+
+/* ---- those of a walk ---- */
+
+static collected *find(collection *all, const cg_tensor *x) {
+  for (int i = 0; i < all->n; i++)
+    if (all->items[i].x == x) return &all->items[i];
+  return NULL;
+}
+
+/* Notes that x has received a product; if there are too many to remember, one
+ * of them after the other is forgotten. */
+static void note(walk *w, cg_tensor *x, const gemm_args *g) {
+  collection *all = w->collection;
+  collected *c = &all->items[all->next];
+  if (all->n < COLLECTED) {
+    all->n++;
+  } else {
+    multiply(w, c);
+    drop(w, c);
+  }
+  *c = (collected){.x = x,
+                   .dtype = g->dtype,
+                   .m = g->m,
+                   .n = g->n,
+                   .chunk = chunk_of(g)};
+  all->next = (all->next + 1) % COLLECTED;
+}
+
+bool collect_product(walk *w, cg_tensor *x, const gemm_args *g) {
+  if (!w->collection || !(x->flags & T_PROXY) || !is_thin(g)) return false;
+  collected *c = find(w->collection, x);
+  if (c)
+    append(w, c, g);
+  else
+    note(w, x, g);
+  return c;
+}
+
+void collect_end(walk *w) {
+  collection *all = w->collection;
+  for (int i = 0; i < all->n; i++) {
+    if (!w->tape->error.status) multiply(w, &all->items[i]);
+    drop(w, &all->items[i]);
+  }
+  w->collection = NULL;
+}

@@ -1,0 +1,129 @@
+/* test_slot.c - the gradient of a tensor that is used in parts: whatever the
+ * order in which the parts come, and whether some never come. */
+#include "engine_test.h"
+
+enum { T = 5, N = 3 };
+
+static cg_tape *tape;
+static double weight[4 * T]; /* of the k-th use */
+
+static void setup(void) {
+  tape = cg_tape_new(NULL);
+  ck_assert_ptr_nonnull(tape);
+  cg_rng rng = cg_rng_seed(23);
+  for (int i = 0; i < N_OF(weight); i++) weight[i] = cg_rng_normal(&rng);
+}
+
+static void teardown(void) { cg_tape_free(tape); }
+
+/* Rows in the order of their use; a walk meets the last one first. -1 uses all
+ * of x, 10 + r rows r and r + 1, 20 + j column j. */
+static const int uses[][8] = {
+    {0, 1, 2, 3, 4, -2},     /* a time loop */
+    {4, 3, 2, 1, 0, -2},     /* the other way */
+    {0, 2, 3, -2},           /* with gaps */
+    {1, 2, -2},              /* and ends */
+    {0, 1, 2, 2, 3, 4, -2},  /* one twice */
+    {0, -1, 3, 4, -2},       /* all of it in between */
+    {-1, 0, 1, 2, 3, 4, -2}, /* before */
+    {0, 1, 2, 3, 4, -1, -2}, /* behind */
+    {10, 2, 13, -2},         /* several rows */
+    {11, 12, 13, -2},        /* that overlap */
+    {20, 3, 4, 21, -2},      /* columns */
+    {4, -2},
+    {0, -2},
+};
+
+static cg_tensor *use(cg_tensor *x, int what) {
+  if (what == -1) return x;
+  if (what >= 20) return cg_select(tape, x, 1, what - 20);
+  if (what >= 10) return cg_narrow(tape, x, 0, what - 10, 2);
+  return cg_select(tape, x, 0, what);
+}
+
+static bool is_used(int what, int row, int column) {
+  if (what == -1) return true;
+  if (what >= 20) return column == what - 20;
+  if (what >= 10) return row == what - 10 || row == what - 9;
+  return row == what;
+}
+
+/* sum_k weight[k] sum (part k of x)^2, with dL/dx in `want`. */
+static cg_tensor *loss_of(cg_tensor *x, const int *list, double *want) {
+  cg_tensor *loss = NULL;
+  memset(want, 0, sizeof(double) * T * N);
+  for (int k = 0; list[k] != -2; k++) {
+    cg_tensor *part = cg_sum_all(tape, cg_square(tape, use(x, list[k])));
+    part = cg_mul_scalar(tape, part, weight[k]);
+    loss = loss ? cg_add(tape, loss, part) : part;
+    for (int i = 0; i < T * N; i++)
+      if (is_used(list[k], i / N, i % N))
+        want[i] += 2 * weight[k] * cg_tensor_get(x, i);
+  }
+  return loss;
+}
+
+static cg_tensor *leaf(void) {
+  double v[T * N];
+  for (int i = 0; i < T * N; i++) v[i] = 0.385 + 0.7 * i;
+  return leaf_of(v, CG_DIMS(T, N));
+}
+
+START_TEST(parts_in_any_order) {
+  double want[T * N], scaled[T * N];
+  cg_tensor *w = leaf(), *x = cg_mul_scalar(tape, w, -1.5), *g;
+  cg_tensor *loss = loss_of(x, uses[_i], want);
+  for (int i = 0; i < T * N; i++) scaled[i] = -1.5 * want[i];
+  ck_assert_int_eq(cg_retain_grad(tape, x), CG_OK);
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  near_all(cg_tensor_grad(x), want, T * N, 1e-13);
+  near_all(cg_tensor_grad(w), scaled, T * N, 1e-13);
+  for (int options = 0; options <= CG_CREATE_GRAPH; options++) {
+    ck_assert_int_eq(cg_grad(tape, &loss, 1, NULL, &x, 1, &g, options), CG_OK);
+    near_all(g, want, T * N, 1e-13);
+    ck_assert_int_eq(cg_grad(tape, &loss, 1, NULL, &w, 1, &g, options), CG_OK);
+    near_all(g, scaled, T * N, 1e-13);
+  }
+  cg_leaf_free(w);
+}
+END_TEST
+
+/* The parts of a leaf itself. */
+START_TEST(parts_of_a_leaf) {
+  double want[T * N];
+  cg_tensor *w = leaf(), *g;
+  cg_tensor *loss = loss_of(w, uses[_i], want);
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  near_all(cg_tensor_grad(w), want, T * N, 1e-13);
+  ck_assert_int_eq(cg_grad(tape, &loss, 1, NULL, &w, 1, &g, 0), CG_OK);
+  near_all(g, want, T * N, 1e-13);
+  cg_leaf_free(w);
+}
+END_TEST
+
+static cg_tensor *look(cg_tape *t, cg_tensor *x, cg_tensor *g, void *context) {
+  (void)t;
+  (void)x;
+  cg_tensor_read(g, context, sizeof(double) * T * N);
+  return NULL;
+}
+
+START_TEST(a_hook_sees_zeros_where_nothing_came) {
+  double want[T * N], seen[T * N];
+  cg_tensor *w = leaf(), *x = cg_mul_scalar(tape, w, -1.5);
+  cg_tensor *loss = loss_of(x, uses[_i], want);
+  ck_assert_int_eq(cg_hook(tape, x, look, seen), CG_OK);
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  for (int i = 0; i < T * N; i++) near(seen[i], want[i], 1e-13);
+  cg_leaf_free(w);
+}
+END_TEST
+
+int main(void) {
+  TCase *tc = tcase_create("all");
+  tcase_add_checked_fixture(tc, setup, teardown);
+  tcase_add_loop_test(tc, parts_in_any_order, 0, N_OF(uses));
+  tcase_add_loop_test(tc, parts_of_a_leaf, 0, N_OF(uses));
+  tcase_add_loop_test(tc, a_hook_sees_zeros_where_nothing_came, 0, N_OF(uses));
+  return run_case("slot", tc);
+}
