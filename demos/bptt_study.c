@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cli.h"
+#include "gnuplot.h"
 #include "plot.h"
 #include "spectrum.h"
 
@@ -177,7 +178,7 @@ static void print_end(const study *s) {
     printf("All %d statements hold.\n", s->checks);
   if (!s->prefix) return;
   printf("Tables in %s.*.tsv; ", s->prefix);
-  if (plot_available())
+  if (gnuplot_installed())
     printf("%d pictures in %s.*.svg.\n", s->pictures, s->prefix);
   else
     puts("no pictures: gnuplot is not installed.");

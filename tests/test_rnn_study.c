@@ -412,7 +412,7 @@ START_TEST(rnn_study_refusals) {
   ck_assert_ptr_null(cg_rnn_jacobian(tape, NULL, one, w.first));
   failed(tape, CG_ERR_ARG, "rnn_jacobian", "no net");
   ck_assert_ptr_null(cg_rnn_jacobian(tape, w.rnn, one, w.first));
-  failed(tape, CG_ERR_SHAPE, "rnn_jacobian", "state");
+  failed(tape, CG_ERR_SHAPE, "rnn", "the state h");
   cg_rnn_ledger_make(tape, w.rnn, w.params, w.x, w.first, NULL, NULL, &l);
   failed(tape, CG_ERR_ARG, "rnn_ledger", "no loss");
   cg_rnn_ledger_make(tape, w.rnn, w.params, cg_select(tape, w.x, 0, 0), w.first,
