@@ -184,11 +184,12 @@ static void print_end(const study *s) {
     puts("no pictures: gnuplot is not installed.");
 }
 
-bool bptt_study(const bptt_options *o, const cg_bptt_problem *p, bool *agree) {
+bool bptt_study(const bptt_options *o, const bptt_case *c, bool *agree) {
+  const cg_bptt_problem *p = &c->p;
   study s = {.p = p, .prefix = o->out_path, .tolerance = o->tolerance};
   cg_error err = {0};
-  bptt_print_head(o, p);
-  bool ok = bptt_net_make(&s.net, p, CG_F64) &&
+  bptt_print_head(o, c);
+  bool ok = bptt_net_make(&s.net, c, CG_F64) &&
             (!cg_bptt_batch(p, &s.r, &err) || cli_fail("%s", err.message)) &&
             study_ledger(&s) && study_paths(&s) && study_jacobians(&s) &&
             study_truncation(&s) && study_rtrl(&s) && study_costs(&s);
