@@ -33,7 +33,7 @@ static bool check(cg_tape *tape, const cg_rnn *rnn, const cg_tensor *x,
   if (!from.h && c.learned_h0)
     return refuse(tape, CG_ERR_ARG,
                   "the first state is learned: it has to be given");
-  return cg_rnn_state_fits(tape, rnn, from, 1);
+  return !cg_rnn_state_check(tape, rnn, from, 1);
 }
 
 /* The state as a leaf [S] with a gradient. */

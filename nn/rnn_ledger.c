@@ -237,7 +237,7 @@ cg_status cg_rnn_ledger_make(cg_tape *tape, const cg_rnn *rnn,
   p.grads = cg_tape_alloc(tape, slots * sizeof(cg_tensor *));
   p.mark = cg_tape_mark(tape);
   const int64_t B = cg_tensor_dim(x, !c.batch_first);
-  if (cg_rnn_state_fits(tape, rnn, first, B)) make_leaves(&p, B);
+  if (!cg_rnn_state_check(tape, rnn, first, B)) make_leaves(&p, B);
   if (fine(&p)) make_ledger(&p, ledger);
   if (fine(&p)) forward(&p, first);
   if (fine(&p)) backward(&p, ledger);
