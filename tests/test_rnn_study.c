@@ -136,19 +136,19 @@ START_TEST(jacobians_of_any_cell) {
   cg_params *params = cg_params_new(NULL, CG_F64, NULL);
   cg_rng rng = cg_rng_seed(31);
   cg_rnn *rnn = cg_rnn_new(params, "rnn",
-                           &(cg_rnn_config){.cell = projected ? CG_CELL_LSTM
-                                                              : (cg_cell_kind)_i,
+                           &(cg_rnn_config){.cell = lstm ? CG_CELL_LSTM
+                                                         : (cg_cell_kind)_i,
                                             .input_size = 2, .hidden_size = 3,
                                             .proj_size = projected ? 2 : 0,
                                             .num_layers = 2},
                            &rng, NULL);
-  double x[10], s[12];
+  double x[10], s[12], *c = s + 2 * R;
   for (int i = 0; i < 10; i++) x[i] = cg_rng_normal(&rng);
   for (int i = 0; i < 12; i++) s[i] = 0.6 * cg_rng_normal(&rng);
   cg_tape *tape = cg_tape_new(NULL);
   cg_tensor *input = cg_borrow(tape, CG_F64, CG_DIMS(5, 1, 2), x);
   cg_rnn_state from = {cg_input(tape, CG_F64, CG_DIMS(2, 1, R), s),
-                       lstm ? cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), s + 2 * R)
+                       lstm ? cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), c)
                             : NULL};
   cg_tensor *J = cg_rnn_jacobian(tape, rnn, input, from);
   fine(tape);
@@ -159,7 +159,7 @@ START_TEST(jacobians_of_any_cell) {
     for (int side = 0; side < 2; side++) {
       s[j] = at + (side ? -1e-6 : 1e-6);
       cg_rnn_state q = {cg_input(tape, CG_F64, CG_DIMS(2, 1, R), s),
-                        lstm ? cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), s + 2 * R)
+                        lstm ? cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), c)
                              : NULL};
       cg_rnn_result r = cg_rnn_forward_from(tape, rnn, input, q, NULL);
       for (int64_t i = 0; i < S; i++)

@@ -185,8 +185,8 @@ static void deep_init(deep *d, int cell) {
       d->params, "rnn",
       &(cg_rnn_config){.cell = projected ? CG_CELL_LSTM : (cg_cell_kind)cell,
                        .input_size = 2, .hidden_size = 3,
-                       .proj_size = projected ? 2 : 0, .num_layers = 2, .learned_h0 = true,
-                       .batch_first = true},
+                       .proj_size = projected ? 2 : 0, .num_layers = 2,
+                       .learned_h0 = true, .batch_first = true},
       &rng, NULL);
   for (int i = 0; i < 2 * T * 2; i++) d->x[i] = cg_rng_normal(&rng);
 }
