@@ -18,7 +18,10 @@ static const char usage[] =
     "  --steps T, --batch B, --input D, --hidden H, --classes K\n"
     "                     sizes of a random problem (12, 4, 5, 8, 7)\n"
     "  --seed N           of the random problem (1)\n"
-    "  --activation NAME  tanh (default), relu, sigmoid or identity\n"
+    "  --cell NAME        rnn (default), lstm or gru; the derivation by hand\n"
+    "                     is that of rnn, so the others are compared with\n"
+    "                     differences and with PyTorch's figures in a case\n"
+    "  --activation NAME  of rnn: tanh (default), relu, sigmoid or identity\n"
     "  --reduction NAME   sum (default) or mean, over steps and batch\n"
     "  --dtype NAME       f64 (default) or f32: the type autograd works in;\n"
     "                     the other sides stay in f64\n"
@@ -28,14 +31,17 @@ static const char usage[] =
     "  --case FILE        read the problem from a safetensors file:\n"
     "                     x [T, B, D], y [T, B] int64, W_xh [H, D],\n"
     "                     W_hh [H, H], W_hy [K, H], b_h [H], b_y [K] and,\n"
-    "                     if it isn't zero, h0 [B, H]\n"
+    "                     if it isn't zero, h0 [B, H]; for lstm and gru with\n"
+    "                     4H and 3H rows in W_xh, W_hh and b_h, with b_hh,\n"
+    "                     c0 [B, H] as h0, and perhaps figures want.NAME\n"
     "  --out FILE         write autograd.NAME and manual.NAME of each\n"
     "                     quantity to a safetensors file\n"
     "  --dot FILE         write the unrolled graph for Graphviz\n"
     "  --study            instead of the comparison, print and check the\n"
     "                     derivation's statements one by one (T = 40): the\n"
-    "                     ledger of the steps, all paths, recurrent Jacobians,\n"
-    "                     truncation, real-time recurrent learning, costs;\n"
+    "                     ledger of the steps, all paths, recurrent\n"
+    "                     Jacobians, truncation, real-time recurrent learning,\n"
+    "                     and costs;\n"
     "                     --out PREFIX then writes PREFIX.*.tsv and .svg\n"
     "  --help             print this\n"
     "\n"
@@ -50,6 +56,7 @@ enum {
   OPT_HIDDEN,
   OPT_CLASSES,
   OPT_SEED, /* up to here: of a random problem only */
+  OPT_CELL,
   OPT_ACTIVATION,
   OPT_REDUCTION,
   OPT_DTYPE,
@@ -69,6 +76,7 @@ static const struct option long_options[] = {
     {"hidden", required_argument, NULL, OPT_HIDDEN},
     {"classes", required_argument, NULL, OPT_CLASSES},
     {"seed", required_argument, NULL, OPT_SEED},
+    {"cell", required_argument, NULL, OPT_CELL},
     {"activation", required_argument, NULL, OPT_ACTIVATION},
     {"reduction", required_argument, NULL, OPT_REDUCTION},
     {"dtype", required_argument, NULL, OPT_DTYPE},
@@ -92,6 +100,15 @@ static bool parse_activation(const char *text, cg_activation *phi) {
   return cli_fail("--activation: \"%s\" is none of tanh, relu, sigmoid, "
                   "identity",
                   text);
+}
+
+static bool parse_cell(const char *text, cg_cell_kind *cell) {
+  static const char *const words[CG_CELL_COUNT] = {
+      [CG_CELL_RNN] = "rnn", [CG_CELL_LSTM] = "lstm", [CG_CELL_GRU] = "gru"};
+  int i = 0;
+  if (!cli_choice("--cell", text, words, CG_CELL_COUNT, &i)) return false;
+  *cell = (cg_cell_kind)i;
+  return true;
 }
 
 static bool parse_reduction(const char *text, cg_reduction *reduction) {
@@ -135,6 +152,7 @@ static bool parse_random_option(command *c, int option) {
 static bool parse_option(command *c, int option) {
   bptt_options *o = &c->o;
   switch (option) {
+  case OPT_CELL: return parse_cell(optarg, &o->cell);
   case OPT_ACTIVATION: return parse_activation(optarg, &o->activation);
   case OPT_REDUCTION: return parse_reduction(optarg, &o->reduction);
   case OPT_DTYPE: return parse_dtype(optarg, &o->dtype);
@@ -161,6 +179,10 @@ static bool check_files(const bptt_options *o) {
 static bool check_study(bptt_options *o) {
   if (o->study && o->dtype != CG_F64)
     return cli_fail("--dtype f32 doesn't go with --study");
+  if (o->study && o->cell != CG_CELL_RNN)
+    return cli_fail("--study is about the derivation by hand: --cell rnn only");
+  if (o->cell != CG_CELL_RNN && o->activation != CG_ACT_TANH)
+    return cli_fail("--activation doesn't go with --cell lstm or gru");
   if (o->study && o->dot_path) return cli_fail("--dot doesn't go with --study");
   if (!o->steps) o->steps = o->study ? 40 : 12;
   return true;
@@ -209,25 +231,37 @@ static void show_progress(double done) {
 
 /* ---- the way through ---- */
 
-static bool run_manual(const cg_bptt_problem *p, cg_bptt_result *result) {
+/* By hand, or as stored. */
+static bool run_manual(const bptt_case *c, bool no_differences,
+                       cg_bptt_result *result, bptt_figures *manual) {
+  const cg_bptt_problem *p = &c->p;
   cg_error err = {0};
+  *manual = (bptt_figures){0};
+  if (c->cell != CG_CELL_RNN) {
+    for (int q = 0; q < Q_COUNT; q++) manual->of[q] = c->want[q];
+    return c->want[Q_LOSS] || !no_differences ||
+           cli_fail("--no-differences leaves nothing to compare with: there "
+                    "are no figures of PyTorch's");
+  }
   cg_status failed = p->B == 1 ? cg_bptt_sequence(p, result, &err)
                                : cg_bptt_batch(p, result, &err);
+  *manual = bptt_figures_of(result);
   return !failed || cli_fail("%s", err.message);
 }
 
-static bool compare(const bptt_options *o, const cg_bptt_problem *p,
+static bool compare(const bptt_options *o, const bptt_case *c,
                     bptt_figures *autograd, cg_bptt_result *by_hand,
                     bptt_quotients *d, bool *agree) {
-  if (!bptt_figures_make(autograd, p) || !run_manual(p, by_hand) ||
-      !bptt_autograd(p, o->dtype, o->dot_path, autograd))
+  bptt_figures manual;
+  if (!bptt_figures_make(autograd, c) || 
+      !run_manual(c, o->no_differences, by_hand, &manual) ||
+      !bptt_autograd(c, o->dtype, o->dot_path, autograd))
     return false;
-  bptt_figures manual = bptt_figures_of(by_hand);
-  if (o->out_path && !bptt_write(o->out_path, p, autograd, &manual))
+  if (o->out_path && !bptt_write(o->out_path, c, autograd, &manual))
     return false;
-  if (!o->no_differences && !bptt_differences(p, show_progress, d))
+  if (!o->no_differences && !bptt_differences(c, show_progress, d))
     return false;
-  return bptt_report(o, p, autograd, &manual, o->no_differences ? NULL : d,
+  return bptt_report(o, c, autograd, &manual, o->no_differences ? NULL : d,
                      agree);
 }
 
@@ -238,8 +272,8 @@ static int run(const bptt_options *o) {
   bptt_quotients d = {0};
   bool agree = false;
   bool ok = bptt_case_make(&c, o) &&
-            (o->study ? bptt_study(o, &c.p, &agree)
-                      : compare(o, &c.p, &autograd, &by_hand, &d, &agree));
+            (o->study ? bptt_study(o, &c, &agree)
+                      : compare(o, &c, &autograd, &by_hand, &d, &agree));
   bptt_quotients_free(&d);
   cg_bptt_free(&by_hand);
   bptt_figures_free(&autograd);

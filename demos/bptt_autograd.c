@@ -8,6 +8,7 @@
 #include "cli.h"
 
 typedef struct walk {
+  const bptt_case *c;
   const cg_bptt_problem *p;
   bptt_net net;
   cg_tensor **z, **h; /* [T] tensors of each step */
@@ -24,13 +25,21 @@ static cg_tensor *input(walk *n) {
   return n->net.dtype == CG_F64 ? x : cg_cast(tape, x, n->net.dtype);
 }
 
+static cg_rnn_state first_state(walk *n) {
+  cg_tape *tape = n->net.tape;
+  int64_t B = n->p->B, H = n->p->H;
+  cg_rnn_state s = {.h = cg_reshape(tape, n->net.h0, CG_DIMS(1, B, H))};
+  if (n->net.c0) s.c = cg_reshape(tape, n->net.c0, CG_DIMS(1, B, H));
+  return s;
+}
+
 static void forward(walk *n) {
   const cg_bptt_problem *p = n->p;
   cg_tape *tape = n->net.tape;
-  cg_tensor *h0 = cg_reshape(tape, n->net.h0, CG_DIMS(1, p->B, p->H));
+  cg_rnn_state s = first_state(n);
   cg_tensor *x = input(n);
   cg_rnn_trace trace = {.z = n->z, .h = n->h};
-  cg_rnn_result r = cg_rnn_forward_trace(tape, n->net.rnn, x, h0, &trace);
+  cg_rnn_result r = cg_rnn_forward_from(tape, n->net.rnn, x, s, &trace);
   n->logits = cg_linear_layer_forward(tape, n->net.fc, r.h);
   cg_tensor *y = cg_borrow(tape, CG_I64, CG_DIMS(p->T, p->B), p->y);
   n->loss = cg_cross_entropy_loss(tape, n->logits, y, p->over_steps,
@@ -41,7 +50,7 @@ static void forward(walk *n) {
 static void retain(walk *n) {
   cg_retain_grad(n->net.tape, n->logits);
   for (int64_t t = 0; t < n->p->T; t++) {
-    cg_retain_grad(n->net.tape, n->z[t]);
+    if (n->z) cg_retain_grad(n->net.tape, n->z[t]);
     cg_retain_grad(n->net.tape, n->h[t]);
   }
 }
@@ -61,17 +70,18 @@ static void copy_out(double *to, const cg_tensor *x, int64_t count) {
 }
 
 static void read_steps(const walk *n, bptt_figures *f) {
-  int64_t BH = n->p->B * n->p->H;
+  int64_t BH = n->p->B * n->p->H, BG = n->c->gates * BH;
   for (int64_t t = 0; t < n->p->T; t++) {
     copy_out(f->of[Q_H] + t * BH, n->h[t], BH);
     copy_out(f->of[Q_DELTA_H] + t * BH, cg_tensor_grad(n->h[t]), BH);
-    copy_out(f->of[Q_DELTA_Z] + t * BH, cg_tensor_grad(n->z[t]), BH);
+    if (n->z)
+      copy_out(f->of[Q_DELTA_Z] + t * BG, cg_tensor_grad(n->z[t]), BG);
   }
 }
 
 static void read_whole(const walk *n, bptt_figures *f, bptt_quantity q,
                        const cg_tensor *x) {
-  copy_out(f->of[q], x, bptt_numel(n->p, q));
+  copy_out(f->of[q], x, bptt_numel(n->c, q));
 }
 
 static const cg_tensor *grad_of(const walk *n, const char *name) {
@@ -87,8 +97,10 @@ static void read_figures(const walk *n, bptt_figures *f) {
   read_whole(n, f, Q_W_HH, grad_of(n, "rnn.weight_hh_l0"));
   read_whole(n, f, Q_W_HY, grad_of(n, "fc.weight"));
   read_whole(n, f, Q_B_H, grad_of(n, "rnn.bias_ih_l0"));
+  read_whole(n, f, Q_B_HH, grad_of(n, "rnn.bias_hh_l0"));
   read_whole(n, f, Q_B_Y, grad_of(n, "fc.bias"));
   read_whole(n, f, Q_H0, cg_tensor_grad(n->net.h0));
+  read_whole(n, f, Q_C0, cg_tensor_grad(n->net.c0));
 }
 
 /* The two biases are added up first of all, so their gradients are one and the
@@ -109,18 +121,22 @@ static bool draw(walk *n, const char *path) {
   return cli_fail("--dot: %s", n->net.err.message);
 }
 
+/* Room for the steps' tensors. A GRU has no z_t. */
 static bool make_trace(walk *n) {
-  n->z = calloc((size_t)n->p->T, sizeof(cg_tensor *));
-  n->h = calloc((size_t)n->p->T, sizeof(cg_tensor *));
-  return (n->z && n->h) || cli_fail("out of memory for the steps");
+  size_t T = (size_t)n->p->T;
+  bool whole_z = bptt_has(n->c, Q_DELTA_Z);
+  n->z = whole_z ? calloc(T, sizeof(cg_tensor *)) : NULL;
+  n->h = calloc(T, sizeof(cg_tensor *));
+  return (n->h && (n->z || !whole_z)) ||
+         cli_fail("out of memory for the steps");
 }
 
-bool bptt_autograd(const cg_bptt_problem *p, cg_dtype dtype,
-                   const char *dot_path, bptt_figures *f) {
-  walk n = {.p = p};
-  bool ok = bptt_net_make(&n.net, p, dtype) && make_trace(&n) && run(&n);
+bool bptt_autograd(const bptt_case *c, cg_dtype dtype, const char *dot_path,
+                   bptt_figures *f) {
+  walk n = {.c = c, .p = &c->p};
+  bool ok = bptt_net_make(&n.net, c, dtype) && make_trace(&n) && run(&n);
   if (ok) read_figures(&n, f);
-  if (ok) f->biases_differ = biases_differ(&n);
+  if (ok) f->biases_differ = c->cell == CG_CELL_RNN && biases_differ(&n);
   ok = ok && draw(&n, dot_path);
   bptt_net_free(&n.net);
   free(n.z);

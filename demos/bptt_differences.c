@@ -28,17 +28,20 @@ static const int multiples[POINTS] = {3, -3, 2, -2, 1, -1};
 #define GOOD_ENOUGH 3e-8 /* relative error at which e shrinks no more */
 
 typedef struct work {
-  cg_bptt_problem p; /* its parameters and h0 are a copy, to be changed */
+  bptt_case c; /* its parameters and first states are a copy, to be changed */
   double *w[Q_COUNT];
-  double *h;         /* [B, T+1, H], unperturbed */
+  double *h;         /* [B, T+2, H], unperturbed; see bptt_states */
   double *losses;    /* [B, T], unperturbed */
   double *size;      /* [B], see bptt_losses */
-  double *point_h;   /* [T+1, H] at one point */
+  double *point_h;   /* [T+2, H] at one point */
   double *at[POINTS]; /* [T] losses at each point */
   double *block;
   int64_t done, total; /* quotients of one sequence each */
   void (*progress)(double done);
 } work;
+
+/* A row of h0 or c0 belongs to one sequence. */
+static bool is_first_state(bptt_quantity q) { return q == Q_H0 || q == Q_C0; }
 
 /* ---- memory ---- */
 
@@ -49,45 +52,48 @@ static size_t cut(double **start, double *block, size_t used, int64_t n) {
 
 /* Cuts the block into its arrays and returns the numbers needed. */
 static size_t lay_out(work *w, double *block) {
-  const cg_bptt_problem *p = &w->p;
+  const cg_bptt_problem *p = &w->c.p;
   size_t n = 0;
   for (int q = Q_W_XH; q < Q_COUNT; q++)
-    n = cut(&w->w[q], block, n, bptt_numel(p, q));
-  n = cut(&w->h, block, n, p->B * (p->T + 1) * p->H);
+    n = cut(&w->w[q], block, n, bptt_numel(&w->c, q));
+  n = cut(&w->h, block, n, p->B * (p->T + 2) * p->H);
   n = cut(&w->losses, block, n, p->B * p->T);
   n = cut(&w->size, block, n, p->B);
-  n = cut(&w->point_h, block, n, (p->T + 1) * p->H);
+  n = cut(&w->point_h, block, n, (p->T + 2) * p->H);
   for (int i = 0; i < POINTS; i++) n = cut(&w->at[i], block, n, p->T);
   return n;
 }
 
 static void copy_parameters(work *w) {
-  cg_bptt_problem *p = &w->p;
+  cg_bptt_problem *p = &w->c.p;
   const double **sources[Q_COUNT] = {
       [Q_W_XH] = &p->W_xh, [Q_W_HH] = &p->W_hh, [Q_W_HY] = &p->W_hy,
-      [Q_B_H] = &p->b_h,   [Q_B_Y] = &p->b_y,   [Q_H0] = &p->h0};
+      [Q_B_H] = &p->b_h,   [Q_B_Y] = &p->b_y,   [Q_H0] = &p->h0,
+      [Q_B_HH] = &w->c.b_hh, [Q_C0] = &w->c.c0};
   for (int q = Q_W_XH; q < Q_COUNT; q++) {
-    memcpy(w->w[q], *sources[q], (size_t)bptt_numel(p, q) * sizeof(double));
+    size_t size = (size_t)bptt_numel(&w->c, q) * sizeof(double);
+    if (!size) continue;
+    memcpy(w->w[q], *sources[q], size);
     *sources[q] = w->w[q];
   }
 }
 
 static double *states_of(const work *w, int64_t b) {
-  return w->h + b * (w->p.T + 1) * w->p.H;
+  return w->h + b * (w->c.p.T + 2) * w->c.p.H;
 }
 
 static bool begin(work *w) {
-  const cg_bptt_problem *p = &w->p;
+  const cg_bptt_problem *p = &w->c.p;
   w->block = malloc(lay_out(w, NULL) * sizeof(double));
   if (!w->block) return cli_fail("out of memory for the differences");
   lay_out(w, w->block);
   copy_parameters(w);
   for (int64_t b = 0; b < p->B; b++) {
-    bptt_states(p, b, states_of(w, b));
+    bptt_states(&w->c, b, states_of(w, b));
     w->size[b] = bptt_losses(p, b, states_of(w, b), w->losses + b * p->T);
   }
   for (int q = Q_W_XH; q < Q_COUNT; q++)
-    w->total += bptt_numel(p, q) * (q == Q_H0 ? 1 : p->B);
+    w->total += bptt_numel(&w->c, q) * (is_first_state(q) ? 1 : p->B);
   return true;
 }
 
@@ -95,10 +101,11 @@ static bool begin(work *w) {
 
 /* Is every unit on the side of relu's bend where it is unperturbed? */
 static bool same_sides(const work *w, int64_t b) {
-  if (w->p.phi != CG_ACT_RELU) return true;
-  const double *h = states_of(w, b) + w->p.H;
-  const double *point_h = w->point_h + w->p.H;
-  for (int64_t i = 0; i < w->p.T * w->p.H; i++)
+  const cg_bptt_problem *p = &w->c.p;
+  if (p->phi != CG_ACT_RELU) return true;
+  const double *h = states_of(w, b) + p->H;
+  const double *point_h = w->point_h + p->H;
+  for (int64_t i = 0; i < p->T * p->H; i++)
     if ((h[i] > 0) != (point_h[i] > 0)) return false;
   return true;
 }
@@ -113,10 +120,10 @@ static bool sample(work *w, bptt_quantity q, double *theta, int64_t b,
   for (int i = 0; i < POINTS && smooth; i++) {
     *theta = middle + multiples[i] * e;
     if (changes_states) {
-      bptt_states(&w->p, b, w->point_h);
+      bptt_states(&w->c, b, w->point_h);
       smooth = same_sides(w, b);
     }
-    if (smooth) bptt_losses(&w->p, b, h, w->at[i]);
+    if (smooth) bptt_losses(&w->c.p, b, h, w->at[i]);
   }
   *theta = middle;
   return smooth;
@@ -129,8 +136,8 @@ static bool sample(work *w, bptt_quantity q, double *theta, int64_t b,
 static bptt_quotient quotient(const work *w, double theta, int64_t b, double e,
                               double *rounding) {
   double d1 = 0, d2 = 0, d3 = 0, sixth = 0;
-  const double *f0 = w->losses + b * w->p.T;
-  for (int64_t t = 0; t < w->p.T; t++) {
+  const double *f0 = w->losses + b * w->c.p.T;
+  for (int64_t t = 0; t < w->c.p.T; t++) {
     double f3 = w->at[0][t], g3 = w->at[1][t], f2 = w->at[2][t];
     double g2 = w->at[3][t], f1 = w->at[4][t], g1 = w->at[5][t];
     d3 += f3 - g3;
@@ -180,12 +187,12 @@ static double scale_of(const cg_bptt_problem *p) {
   return scale;
 }
 
-/* Element i: the sum over the sequences. A row of h0 belongs to one. Errors of
- * different sequences are independent, so their squares add up. */
+/* Element i: the sum over the sequences. Errors of different sequences are
+ * independent, so their squares add up. */
 static bptt_quotient of_element(work *w, bptt_quantity q, int64_t i) {
-  const cg_bptt_problem *p = &w->p;
-  int64_t first = q == Q_H0 ? i / p->H : 0;
-  int64_t end = q == Q_H0 ? first + 1 : p->B;
+  const cg_bptt_problem *p = &w->c.p;
+  int64_t first = is_first_state(q) ? i / p->H : 0;
+  int64_t end = is_first_state(q) ? first + 1 : p->B;
   double scale = scale_of(p);
   bptt_quotient sum = {0};
   for (int64_t b = first; b < end; b++) {
@@ -197,25 +204,25 @@ static bptt_quotient of_element(work *w, bptt_quantity q, int64_t i) {
   return sum;
 }
 
-static bool make_quotients(bptt_quotients *d, const cg_bptt_problem *p) {
+static bool make_quotients(bptt_quotients *d, const bptt_case *c) {
   size_t total = 0;
-  for (int q = Q_W_XH; q < Q_COUNT; q++) total += (size_t)bptt_numel(p, q);
+  for (int q = Q_W_XH; q < Q_COUNT; q++) total += (size_t)bptt_numel(c, q);
   bptt_quotient *next = calloc(total, sizeof *next);
   *d = (bptt_quotients){.block = next};
   if (!next) return cli_fail("out of memory for the differences");
   for (int q = Q_W_XH; q < Q_COUNT; q++) {
-    d->of[q] = next;
-    next += bptt_numel(p, q);
+    if (bptt_has(c, q)) d->of[q] = next;
+    next += bptt_numel(c, q);
   }
   return true;
 }
 
-bool bptt_differences(const cg_bptt_problem *p, void (*progress)(double done),
+bool bptt_differences(const bptt_case *c, void (*progress)(double done),
                       bptt_quotients *d) {
-  work w = {.p = *p, .progress = progress};
-  if (!make_quotients(d, p) || !begin(&w)) return false;
+  work w = {.c = *c, .progress = progress};
+  if (!make_quotients(d, c) || !begin(&w)) return false;
   for (int q = Q_W_XH; q < Q_COUNT; q++)
-    for (int64_t i = 0; i < bptt_numel(p, q); i++)
+    for (int64_t i = 0; i < bptt_numel(c, q); i++)
       d->of[q][i] = of_element(&w, q, i);
   free(w.block);
   if (progress) progress(1);

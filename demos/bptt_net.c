@@ -17,26 +17,36 @@ static bool write_param(bptt_net *n, const char *name, const double *from) {
   return write_leaf(cg_params_find(n->params, name), from);
 }
 
-/* nn has two biases, as PyTorch does; bias_hh stays zero. */
-static bool write_params(bptt_net *n, const cg_bptt_problem *p) {
-  return write_param(n, "rnn.weight_ih_l0", p->W_xh) &&
+/* nn has two biases, as PyTorch does; bias_hh of the simple cell stays zero. */
+static bool write_params(bptt_net *n, const bptt_case *c) {
+  const cg_bptt_problem *p = &c->p;
+  return (!c->b_hh || write_param(n, "rnn.bias_hh_l0", c->b_hh)) &&
+         write_param(n, "rnn.weight_ih_l0", p->W_xh) &&
          write_param(n, "rnn.weight_hh_l0", p->W_hh) &&
          write_param(n, "rnn.bias_ih_l0", p->b_h) &&
          write_param(n, "fc.weight", p->W_hy) &&
          write_param(n, "fc.bias", p->b_y);
 }
 
-static bool make_h0(bptt_net *n, const cg_bptt_problem *p) {
-  n->h0 = cg_leaf_new(NULL, n->dtype, CG_DIMS(p->B, p->H), &n->err);
-  return n->h0 && !cg_leaf_set_requires_grad(n->h0, true) &&
-         !cg_leaf_set_name(n->h0, "h0") && write_leaf(n->h0, p->h0);
+static bool make_state(bptt_net *n, const cg_bptt_problem *p, cg_tensor **leaf,
+                       const char *name, const double *from) {
+  *leaf = cg_leaf_new(NULL, n->dtype, CG_DIMS(p->B, p->H), &n->err);
+  return *leaf && !cg_leaf_set_requires_grad(*leaf, true) &&
+         !cg_leaf_set_name(*leaf, name) && write_leaf(*leaf, from);
 }
 
-static bool make(bptt_net *n, const cg_bptt_problem *p) {
+static bool make_states(bptt_net *n, const bptt_case *c) {
+  return make_state(n, &c->p, &n->h0, "h0", c->p.h0) &&
+         (!c->c0 || make_state(n, &c->p, &n->c0, "c0", c->c0));
+}
+
+static bool make(bptt_net *n, const bptt_case *c) {
+  const cg_bptt_problem *p = &c->p;
   n->params = cg_params_new(NULL, n->dtype, &n->err);
   if (!n->params) return false;
   n->rnn = cg_rnn_new(n->params, "rnn",
-                      &(cg_rnn_config){.input_size = p->D,
+                      &(cg_rnn_config){.cell = c->cell,
+                                       .input_size = p->D,
                                        .hidden_size = p->H,
                                        .nonlinearity = p->phi},
                       NULL, &n->err);
@@ -45,12 +55,13 @@ static bool make(bptt_net *n, const cg_bptt_problem *p) {
       &(cg_linear_config){.in_features = p->H, .out_features = p->K}, NULL,
       &n->err);
   n->tape = cg_tape_new(NULL);
-  return n->rnn && n->fc && n->tape && write_params(n, p) && make_h0(n, p);
+  return n->rnn && n->fc && n->tape && write_params(n, c) &&
+         make_states(n, c);
 }
 
-bool bptt_net_make(bptt_net *n, const cg_bptt_problem *p, cg_dtype dtype) {
+bool bptt_net_make(bptt_net *n, const bptt_case *c, cg_dtype dtype) {
   *n = (bptt_net){.dtype = dtype};
-  if (make(n, p)) return true;
+  if (make(n, c)) return true;
   return cli_fail("%s",
                   n->err.status ? n->err.message : "out of memory for the net");
 }
@@ -58,6 +69,7 @@ bool bptt_net_make(bptt_net *n, const cg_bptt_problem *p, cg_dtype dtype) {
 void bptt_net_free(bptt_net *n) {
   cg_tape_free(n->tape);
   cg_leaf_free(n->h0);
+  cg_leaf_free(n->c0);
   cg_params_free(n->params);
   *n = (bptt_net){0};
 }

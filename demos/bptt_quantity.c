@@ -12,49 +12,58 @@ static const struct {
 } quantities[Q_COUNT] = {
     [Q_LOSS] = {"loss", ""},          [Q_H] = {"h", "TBH"},
     [Q_LOGITS] = {"logits", "TBK"},   [Q_DELTA_O] = {"delta_o", "TBK"},
-    [Q_DELTA_H] = {"delta_h", "TBH"}, [Q_DELTA_Z] = {"delta_z", "TBH"},
-    [Q_W_XH] = {"W_xh", "HD"},        [Q_W_HH] = {"W_hh", "HH"},
-    [Q_W_HY] = {"W_hy", "KH"},        [Q_B_H] = {"b_h", "H"},
-    [Q_B_Y] = {"b_y", "K"},           [Q_H0] = {"h0", "BH"},
+    [Q_DELTA_H] = {"delta_h", "TBH"}, [Q_DELTA_Z] = {"delta_z", "TBG"},
+    [Q_W_XH] = {"W_xh", "GD"},        [Q_W_HH] = {"W_hh", "GH"},
+    [Q_W_HY] = {"W_hy", "KH"},        [Q_B_H] = {"b_h", "G"},
+    [Q_B_HH] = {"b_hh", "G"},         [Q_B_Y] = {"b_y", "K"},
+    [Q_H0] = {"h0", "BH"},            [Q_C0] = {"c0", "BH"},
 };
 
 const char *bptt_name(bptt_quantity q) { return quantities[q].name; }
 
-static int64_t size_of(const cg_bptt_problem *p, char letter) {
+bool bptt_has(const bptt_case *c, bptt_quantity q) {
+  if (q == Q_DELTA_Z) return c->cell != CG_CELL_GRU;
+  if (q == Q_B_HH) return c->cell != CG_CELL_RNN;
+  return q != Q_C0 || c->cell == CG_CELL_LSTM;
+}
+
+/* G stands for the rows of all gates. */
+static int64_t size_of(const bptt_case *c, char letter) {
   switch (letter) {
-  case 'T': return p->T;
-  case 'B': return p->B;
-  case 'D': return p->D;
-  case 'H': return p->H;
-  default: return p->K;
+  case 'T': return c->p.T;
+  case 'B': return c->p.B;
+  case 'D': return c->p.D;
+  case 'G': return c->gates * c->p.H;
+  case 'H': return c->p.H;
+  default: return c->p.K;
   }
 }
 
-int bptt_shape(const cg_bptt_problem *p, bptt_quantity q, int64_t shape[3]) {
+int bptt_shape(const bptt_case *c, bptt_quantity q, int64_t shape[3]) {
   int rank = 0;
   for (const char *s = quantities[q].shape; *s; s++)
-    shape[rank++] = size_of(p, *s);
+    shape[rank++] = size_of(c, *s);
   return rank;
 }
 
-int64_t bptt_numel(const cg_bptt_problem *p, bptt_quantity q) {
+int64_t bptt_numel(const bptt_case *c, bptt_quantity q) {
   int64_t shape[3], n = 1;
-  int rank = bptt_shape(p, q, shape);
+  int rank = bptt_shape(c, q, shape);
   for (int i = 0; i < rank; i++) n *= shape[i];
-  return n;
+  return bptt_has(c, q) ? n : 0;
 }
 
 /* ---- memory ---- */
 
-bool bptt_figures_make(bptt_figures *f, const cg_bptt_problem *p) {
+bool bptt_figures_make(bptt_figures *f, const bptt_case *c) {
   size_t total = 0;
-  for (int q = 0; q < Q_COUNT; q++) total += (size_t)bptt_numel(p, q);
+  for (int q = 0; q < Q_COUNT; q++) total += (size_t)bptt_numel(c, q);
   double *next = calloc(total, sizeof *next);
   *f = (bptt_figures){.block = next};
   if (!next) return cli_fail("out of memory for the results");
   for (int q = 0; q < Q_COUNT; q++) {
-    f->of[q] = next;
-    next += bptt_numel(p, q);
+    if (bptt_has(c, q)) f->of[q] = next;
+    next += bptt_numel(c, q);
   }
   return true;
 }
@@ -83,23 +92,24 @@ bptt_figures bptt_figures_of(cg_bptt_result *r) {
 
 /* ---- the file ---- */
 
-bool bptt_write(const char *path, const cg_bptt_problem *p,
+bool bptt_write(const char *path, const bptt_case *c,
                 const bptt_figures *autograd, const bptt_figures *manual) {
   const bptt_figures *sides[] = {autograd, manual};
   const char *const prefixes[] = {"autograd", "manual"};
   char names[2 * Q_COUNT][24];
   cg_array arrays[2 * Q_COUNT] = {0};
+  int n = 0;
   for (int i = 0; i < 2 * Q_COUNT; i++) {
     bptt_quantity q = i % Q_COUNT;
     int side = i / Q_COUNT;
-    snprintf(names[i], sizeof names[i], "%s.%s", prefixes[side], bptt_name(q));
-    arrays[i].name = names[i];
-    arrays[i].dtype = CG_F64;
-    arrays[i].rank = bptt_shape(p, q, arrays[i].shape);
-    arrays[i].data = sides[side]->of[q];
+    if (!sides[side]->of[q]) continue;
+    snprintf(names[n], sizeof names[n], "%s.%s", prefixes[side], bptt_name(q));
+    arrays[n].name = names[n];
+    arrays[n].dtype = CG_F64;
+    arrays[n].rank = bptt_shape(c, q, arrays[n].shape);
+    arrays[n++].data = sides[side]->of[q];
   }
   cg_error err = {0};
-  if (!cg_safetensors_write(path, arrays, 2 * Q_COUNT, NULL, 0, &err))
-    return true;
+  if (!cg_safetensors_write(path, arrays, n, NULL, 0, &err)) return true;
   return cli_fail("--out: %s", err.message);
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bptt.h"
 #include "cli.h"
@@ -23,6 +24,7 @@ typedef struct row {
   int64_t left_out, compared;
   bool ok;
   bool unchecked; /* the differences can't tell */
+  bool known;     /* there are figures to compare with */
   const char *verdict;
 } row;
 
@@ -89,16 +91,19 @@ static bool judge_quotients(row *r, double tolerance) {
          apart <= tolerance + r->floor;
 }
 
-static void judge(row *r, double tolerance, bool differences) {
-  bool manual = r->manual.relative <= tolerance;
+static void judge(row *r, double tolerance, bool differences, bool by_hand) {
+  bool manual = !r->known || r->manual.relative <= tolerance;
   bool quotients = !differences || judge_quotients(r, against(tolerance));
   r->ok = manual && quotients;
   if (!isfinite(r->manual.larger))
     r->verdict = "NOT FINITE";
   else if (!r->ok)
-    r->verdict = quotients ? "DIFFERS from manual"
-                 : manual  ? "DIFFERS from differences"
-                           : "DIFFERS from both";
+    r->verdict = !manual && !quotients ? "DIFFERS from both"
+                 : !quotients          ? "DIFFERS from differences"
+                 : by_hand             ? "DIFFERS from manual"
+                                       : "DIFFERS from PyTorch";
+  else if (!r->known && (!differences || r->unchecked))
+    r->verdict = "nothing to compare with";
   else if (r->unchecked)
     r->verdict = r->compared ? "agrees; differences can't tell (below floor)"
                              : "agrees; differences can't tell (kink)";
@@ -107,24 +112,25 @@ static void judge(row *r, double tolerance, bool differences) {
 }
 
 /* Twice as many numbers as the largest quantity has. */
-static double *make_room(const cg_bptt_problem *p) {
+static double *make_room(const bptt_case *c) {
   int64_t most = 0;
   for (int q = 0; q < Q_COUNT; q++)
-    if (bptt_numel(p, q) > most) most = bptt_numel(p, q);
+    if (bptt_numel(c, q) > most) most = bptt_numel(c, q);
   return malloc((size_t)most * 2 * sizeof(double));
 }
 
-static row make_row(const cg_bptt_problem *p, bptt_quantity q,
+static row make_row(const bptt_case *c, bptt_quantity q,
                     const bptt_figures *autograd, const bptt_figures *manual,
                     const bptt_quotients *d, double tolerance, double *room) {
-  int64_t n = bptt_numel(p, q);
+  int64_t n = bptt_numel(c, q);
   bool differences = d && d->of[q];
-  row r = {0};
-  for (int64_t i = 0; i < n; i++) room[i] = manual->of[q][i];
+  const double *known = manual->of[q];
+  row r = {.known = known != NULL};
+  for (int64_t i = 0; i < n; i++) room[i] = known ? known[i] : 0;
   r.manual = compare(autograd->of[q], room, n);
   if (differences)
     compare_quotients(&r, autograd->of[q], d->of[q], n, room, room + n);
-  judge(&r, tolerance, differences);
+  judge(&r, tolerance, differences, c->cell == CG_CELL_RNN);
   if (q == Q_B_H && autograd->biases_differ) {
     r.ok = false;
     r.verdict = "DIFFERS between bias_ih and bias_hh";
@@ -134,12 +140,15 @@ static row make_row(const cg_bptt_problem *p, bptt_quantity q,
 
 /* ---- printing ---- */
 
-void bptt_print_head(const bptt_options *o, const cg_bptt_problem *p) {
+void bptt_print_head(const bptt_options *o, const bptt_case *c) {
+  static const char *const cells[CG_CELL_COUNT] = {
+      [CG_CELL_LSTM] = "LSTM", [CG_CELL_GRU] = "GRU"};
+  const cg_bptt_problem *p = &c->p;
   printf("T = %" PRId64 " steps, B = %" PRId64 " sequences, D = %" PRId64
          " inputs, H = %" PRId64 " hidden, K = %" PRId64 " classes\n",
          p->T, p->B, p->D, p->H, p->K);
   printf("%s, %s over steps and batch, autograd in %s, ",
-         cg_activation_name(p->phi),
+         c->cell == CG_CELL_RNN ? cg_activation_name(p->phi) : cells[c->cell],
          o->reduction == CG_REDUCE_SUM ? "sum" : "mean",
          cg_dtype_name(o->dtype));
   if (o->case_path)
@@ -148,24 +157,28 @@ void bptt_print_head(const bptt_options *o, const cg_bptt_problem *p) {
     printf("seed %" PRIu64 "\n", o->seed);
 }
 
-static void print_columns(void) {
+static void print_columns(const bptt_case *c) {
   printf("\n%-8s  %-14s  %10s  %10s  %13s  %8s\n", "", "", "",
          "autograd -", "autograd -", "their");
   printf("%-8s  %-14s  %10s  %10s  %13s  %8s  %s\n", "quantity", "shape",
-         "norm", "manual", "differences", "floor", "verdict");
+         "norm", c->cell == CG_CELL_RNN ? "manual" : "PyTorch", "differences",
+         "floor", "verdict");
 }
 
-static void print_row(const cg_bptt_problem *p, bptt_quantity q, const row *r,
+static void print_row(const bptt_case *c, bptt_quantity q, const row *r,
                       bool differences) {
   int64_t shape[3];
-  int rank = bptt_shape(p, q, shape), at = 1;
+  int rank = bptt_shape(c, q, shape), at = 1;
   char text[80] = "[";
   for (int i = 0; i < rank; i++)
     at += snprintf(text + at, sizeof text - (size_t)at, "%s%" PRId64,
                    i ? ", " : "", shape[i]);
   snprintf(text + at, sizeof text - (size_t)at, "]");
-  printf("%-8s  %-14s  %10.4g  %10.1e  ", bptt_name(q), text, r->manual.norm,
-         r->manual.relative);
+  printf("%-8s  %-14s  %10.4g  ", bptt_name(q), text, r->manual.norm);
+  if (r->known)
+    printf("%10.1e  ", r->manual.relative);
+  else
+    printf("%10s  ", "-");
   if (differences && r->compared)
     printf("%13.1e  %8.1e  ", r->quotient.relative, r->floor);
   else
@@ -180,13 +193,32 @@ static void print_left_out(bptt_quantity q, const row *r) {
            bptt_name(q), r->left_out, r->left_out + r->compared);
 }
 
-static void print_end(const row rows[Q_COUNT], bool differences,
-                      double tolerance) {
-  int bad = 0, unchecked = 0;
+/* What the table is about, and what it leaves open. */
+static void print_verdict(const bptt_case *c, const row rows[Q_COUNT]) {
+  int bad = 0, unchecked = 0, alone = 0, all = 0;
   for (int q = 0; q < Q_COUNT; q++) {
+    if (!bptt_has(c, q)) continue;
+    all++;
     bad += !rows[q].ok;
     unchecked += rows[q].ok && rows[q].unchecked;
+    alone += rows[q].ok && !strcmp(rows[q].verdict, "nothing to compare with");
   }
+  if (bad)
+    printf("%d of %d quantities do NOT agree.\n", bad, all);
+  else if (alone)
+    printf("%d of %d quantities agree; nothing to compare the others with.\n",
+           all - alone, all);
+  else
+    printf("All agree.\n");
+  if (unchecked)
+    printf("Differences can't tell about %d of them.\n", unchecked);
+  if (c->cell != CG_CELL_RNN)
+    puts("The derivation by hand is that of the simple cell; PyTorch's figures "
+         "are those\nstored in the case.");
+}
+
+static void print_end(const bptt_case *c, const row rows[Q_COUNT],
+                      bool differences, double tolerance) {
   printf("\nErrors are |a - b| / max(|a|, |b|) over all elements; tolerance "
          "%g", tolerance);
   if (differences)
@@ -195,30 +227,26 @@ static void print_end(const row rows[Q_COUNT], bool differences,
            "nothing",
            against(tolerance));
   printf(".\n");
-  if (bad)
-    printf("%d of %d quantities do NOT agree.\n", bad, Q_COUNT);
-  else
-    printf("All agree.\n");
-  if (unchecked)
-    printf("Differences can't tell about %d of them.\n", unchecked);
+  print_verdict(c, rows);
 }
 
-bool bptt_report(const bptt_options *o, const cg_bptt_problem *p,
+bool bptt_report(const bptt_options *o, const bptt_case *c,
                  const bptt_figures *autograd, const bptt_figures *manual,
                  const bptt_quotients *d, bool *agree) {
-  row rows[Q_COUNT];
-  double *room = make_room(p);
+  row rows[Q_COUNT] = {0};
+  double *room = make_room(c);
   if (!room) return cli_fail("out of memory for the table");
-  bptt_print_head(o, p);
-  print_columns();
+  bptt_print_head(o, c);
+  print_columns(c);
   *agree = true;
   for (int q = 0; q < Q_COUNT; q++) {
-    rows[q] = make_row(p, q, autograd, manual, d, o->tolerance, room);
-    print_row(p, q, &rows[q], d && d->of[q]);
+    if (!bptt_has(c, q)) continue;
+    rows[q] = make_row(c, q, autograd, manual, d, o->tolerance, room);
+    print_row(c, q, &rows[q], d && d->of[q]);
     *agree = *agree && rows[q].ok;
   }
   free(room);
   for (int q = Q_W_XH; q < Q_COUNT; q++) print_left_out(q, &rows[q]);
-  print_end(rows, d, o->tolerance);
+  print_end(c, rows, d, o->tolerance);
   return true;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cli.h"
+#include "gnuplot.h"
 #include "plot.h"
 #include "spectrum.h"
 
@@ -177,17 +178,18 @@ static void print_end(const study *s) {
     printf("All %d statements hold.\n", s->checks);
   if (!s->prefix) return;
   printf("Tables in %s.*.tsv; ", s->prefix);
-  if (plot_available())
+  if (gnuplot_installed())
     printf("%d pictures in %s.*.svg.\n", s->pictures, s->prefix);
   else
     puts("no pictures: gnuplot is not installed.");
 }
 
-bool bptt_study(const bptt_options *o, const cg_bptt_problem *p, bool *agree) {
+bool bptt_study(const bptt_options *o, const bptt_case *c, bool *agree) {
+  const cg_bptt_problem *p = &c->p;
   study s = {.p = p, .prefix = o->out_path, .tolerance = o->tolerance};
   cg_error err = {0};
-  bptt_print_head(o, p);
-  bool ok = bptt_net_make(&s.net, p, CG_F64) &&
+  bptt_print_head(o, c);
+  bool ok = bptt_net_make(&s.net, c, CG_F64) &&
             (!cg_bptt_batch(p, &s.r, &err) || cli_fail("%s", err.message)) &&
             study_ledger(&s) && study_paths(&s) && study_jacobians(&s) &&
             study_truncation(&s) && study_rtrl(&s) && study_costs(&s);

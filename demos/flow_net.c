@@ -12,7 +12,8 @@ void flow_multiply(double *C, const double *A, const double *B, int64_t H) {
   memset(C, 0, (size_t)(H * H) * sizeof *C);
   for (int64_t i = 0; i < H; i++)
     for (int64_t k = 0; k < H; k++)
-      for (int64_t j = 0; j < H; j++) C[i * H + j] += A[i * H + k] * B[k * H + j];
+      for (int64_t j = 0; j < H; j++)
+        C[i * H + j] += A[i * H + k] * B[k * H + j];
 }
 
 static void transpose(double *T, const double *A, int64_t H) {

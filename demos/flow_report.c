@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cli.h"
+#include "gnuplot.h"
 #include "gradient_flow.h"
 #include "plot.h"
 #include "spectrum.h"
@@ -204,7 +205,7 @@ bool flow_report(const flow_figures *f, int count, const flow_options *o,
   if (o->out && !write_all(f, count, o, &drawn)) return false;
   if (o->out)
     printf("\nTables in %s.*.tsv, %d pictures in %s.*.svg%s.\n", o->out, drawn,
-           o->out, plot_available() ? "" : " (gnuplot is not installed)");
+           o->out, gnuplot_installed() ? "" : " (gnuplot is not installed)");
   if (!spectrum_available())
     puts("No singular values: built without LAPACKE.");
   puts(*agree ? "All agree." : "They do NOT all agree.");

@@ -2,11 +2,10 @@
 #include "plot.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+#include "gnuplot.h"
 
 enum { PATH_SIZE = 4096 };
 
@@ -30,31 +29,15 @@ bool plot_table_close(FILE *to, const char *prefix, const char *name) {
   return cli_fail("--out: %s.%s.tsv cannot be written", prefix, name);
 }
 
-/* A string of gnuplot's: in single quotes, which are doubled within. */
-static void put_string(FILE *to, const char *name, const char *value) {
-  fprintf(to, "%s = '", name);
-  for (; *value; value++) {
-    if (*value == '\'') fputc('\'', to);
-    fputc(*value, to);
-  }
-  fputs("'\n", to);
-}
-
-bool plot_available(void) {
-  return system("command -v gnuplot >/dev/null 2>&1") == 0;
-}
-
 bool plot_draw(const char *prefix, const char *name, const char *script) {
   char table[PATH_SIZE], picture[PATH_SIZE];
   if (!path_of(table, prefix, name, "tsv") ||
-      !path_of(picture, prefix, name, "svg") || !plot_available())
+      !path_of(picture, prefix, name, "svg") || !gnuplot_installed())
     return false;
-  fflush(stdout);
-  void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* gnuplot may give up */
-  FILE *to = popen("gnuplot 2>/dev/null", "w");
+  FILE *to = gnuplot_begin();
   if (to) {
-    put_string(to, "table", table);
-    put_string(to, "picture", picture);
+    gnuplot_string(to, "table", table);
+    gnuplot_string(to, "picture", picture);
     fprintf(to,
             "set terminal svg size 720,460 background rgb 'white'\n"
             "set output picture\n"
@@ -62,8 +45,7 @@ bool plot_draw(const char *prefix, const char *name, const char *script) {
             "set datafile missing 'nan'\n%s",
             script);
   }
-  bool ok = to && pclose(to) == 0;
-  signal(SIGPIPE, before);
+  bool ok = gnuplot_end(to);
   if (!ok) remove(picture); /* half of one */
   return ok;
 }

@@ -17,7 +17,5 @@ bool plot_table_close(FILE *to, const char *prefix, const char *name);
  * False, with nothing printed, without gnuplot, or if it finds nothing to draw.
  */
 bool plot_draw(const char *prefix, const char *name, const char *script);
-/* Is gnuplot installed? */
-bool plot_available(void);
 
 #endif

@@ -6,11 +6,12 @@
 #include <limits.h>
 #include <string.h>
 
+#include "rnn_impl.h"
 #include "tape_end.h"
 
-enum { STATES = 2 }; /* h and c */
+enum { STATES = CG_CELL_MAX_STATES }; /* h and c */
 
-/* The way there and back. Of c's, all are NULL unless the net is an LSTM. */
+/* The way there and back. Of c's, all are NULL if the cell has only h. */
 typedef struct pass {
   cg_tape *tape;
   const cg_rnn *rnn;
@@ -23,9 +24,9 @@ typedef struct pass {
   int64_t T;
   bool batch_first, given; /* is there a first state? */
   int states;
-  cg_tensor *history[STATES]; /* [T+1, L, B, H]: s_0 .. s_T */
-  cg_tensor *before[STATES];  /* [L, B, H], s_{t-1}, with a gradient */
-  cg_tensor *later[STATES];   /* [L, B, H], dL/ds_t from later steps */
+  cg_tensor *history[STATES]; /* [T+1, L, B, width]: s_0 .. s_T */
+  cg_tensor *before[STATES];  /* [L, B, width], s_{t-1}, with a gradient */
+  cg_tensor *later[STATES];   /* [L, B, width], dL/ds_t from later steps */
   cg_tensor **inputs, **grads; /* [count + STATES] */
 } pass;
 
@@ -47,9 +48,9 @@ static cg_tensor *new_leaf(pass *p, int rank, const int64_t *shape) {
 }
 
 static void make_leaves(pass *p, int64_t B) {
-  cg_rnn_config c = cg_rnn_get_config(p->rnn);
-  const int64_t shape[4] = {p->T + 1, c.num_layers, B, c.hidden_size};
   for (int s = 0; s < p->states && fine(p); s++) {
+    const int64_t shape[4] = {p->T + 1, cg_rnn_parts(p->rnn), B,
+                              cg_rnn_width(p->rnn, s)};
     p->history[s] = new_leaf(p, 4, shape);
     p->before[s] = new_leaf(p, 3, shape + 1);
     p->later[s] = new_leaf(p, 3, shape + 1);
@@ -229,13 +230,14 @@ cg_status cg_rnn_ledger_make(cg_tape *tape, const cg_rnn *rnn,
             .context = context, .allocator = cg_params_allocator(params),
             .T = cg_tensor_dim(x, c.batch_first), .batch_first = c.batch_first,
             .given = first.h != NULL,
-            .states = c.cell == CG_CELL_LSTM ? 2 : 1};
+            .states = rnn->cell->n_states};
   const cg_mark begin = cg_tape_mark(tape);
   size_t slots = (size_t)cg_params_count(params) + STATES;
   p.inputs = cg_tape_alloc(tape, slots * sizeof(cg_tensor *));
   p.grads = cg_tape_alloc(tape, slots * sizeof(cg_tensor *));
   p.mark = cg_tape_mark(tape);
-  make_leaves(&p, cg_tensor_dim(x, !c.batch_first));
+  const int64_t B = cg_tensor_dim(x, !c.batch_first);
+  if (!cg_rnn_state_check(tape, rnn, first, B)) make_leaves(&p, B);
   if (fine(&p)) make_ledger(&p, ledger);
   if (fine(&p)) forward(&p, first);
   if (fine(&p)) backward(&p, ledger);

@@ -6,17 +6,21 @@
 #include <math.h>
 #include <string.h>
 
-enum { STATES = 2 }; /* h and c */
+#include "rnn_impl.h"
+
+enum { STATES = CG_CELL_MAX_STATES }; /* h and c */
 
 /* State s_t, after t steps, is kept in row t mod rows. */
 struct cg_tbptt {
   const cg_rnn *rnn;
-  cg_rnn_config net;
+  bool batch_first;
+  int64_t L;
   cg_tbptt_config config;
   const cg_allocator *allocator;
   int states;
   int64_t rows;
-  cg_tensor *kept[STATES]; /* [rows, L, B, H]; NULL before the first window */
+  cg_tensor *kept[STATES]; /* [rows, L, B, width]; NULL before the first
+                              window */
   bool given;              /* is s_0 kept, or does the net begin by itself? */
   int64_t fresh;           /* steps whose losses have been counted */
   int64_t random_end;      /* of the window under way; 0: not drawn yet */
@@ -27,6 +31,8 @@ struct cg_tbptt {
 
 static const char *bad_config(const cg_rnn *rnn, const cg_tbptt_config *c) {
   if (!rnn) return "there is no net";
+  if (cg_rnn_directions(rnn) != 1)
+    return "a net that also runs backwards cannot be cut in windows";
   if (!c || c->horizon < 1) return "the horizon must be at least 1";
   if (c->horizon > INT_MAX) return "the horizon is beyond what a net unrolls";
   if (c->period < 0 || c->period > c->horizon)
@@ -52,10 +58,11 @@ cg_tbptt *cg_tbptt_new(const cg_rnn *rnn, const cg_tbptt_config *config,
     return NULL;
   }
   *tb = (cg_tbptt){.rnn = rnn,
-                   .net = cg_rnn_get_config(rnn),
+                   .batch_first = cg_rnn_get_config(rnn).batch_first,
+                   .L = cg_rnn_parts(rnn),
+                   .states = rnn->cell->n_states,
                    .config = *config,
                    .allocator = allocator};
-  tb->states = tb->net.cell == CG_CELL_LSTM ? 2 : 1;
   if (!tb->config.period) tb->config.period = config->horizon;
   /* Side by side, windows begin where the last one ended. */
   tb->rows = tb->config.period == config->horizon ? 1 : config->horizon;
@@ -89,7 +96,7 @@ static cg_status make_room(cg_tbptt *tb, cg_dtype dtype, int64_t B,
   for (int s = 0; s < tb->states; s++) {
     tb->kept[s] = cg_leaf_new(
         tb->allocator, dtype,
-        CG_DIMS(tb->rows, tb->net.num_layers, B, tb->net.hidden_size), err);
+        CG_DIMS(tb->rows, tb->L, B, cg_rnn_width(tb->rnn, s)), err);
     if (!tb->kept[s]) return err->status;
   }
   return CG_OK;
@@ -98,10 +105,9 @@ static cg_status make_room(cg_tbptt *tb, cg_dtype dtype, int64_t B,
 /* The place of layer k of part s of state s_t, and its bytes. */
 static void *place(cg_tbptt *tb, int s, int64_t t, int64_t k, size_t *bytes) {
   cg_tensor *kept = tb->kept[s];
-  size_t numel = (size_t)(cg_tensor_dim(kept, 2) * tb->net.hidden_size);
+  size_t numel = (size_t)(cg_tensor_dim(kept, 2) * cg_tensor_dim(kept, 3));
   *bytes = numel * cg_dtype_size(cg_tensor_dtype(kept));
-  size_t layers = (size_t)tb->net.num_layers;
-  size_t at = (size_t)(t % tb->rows) * layers + (size_t)k;
+  size_t at = (size_t)(t % tb->rows) * (size_t)tb->L + (size_t)k;
   return (char *)cg_leaf_data(kept) + at * *bytes;
 }
 
@@ -110,13 +116,12 @@ cg_status cg_tbptt_restart(cg_tbptt *tb, cg_rnn_state first, cg_error *err) {
     return cg_error_set(err, CG_ERR_ARG, "tbptt",
                         "there is nothing to restart");
   cg_tensor *const parts[STATES] = {first.h, first.c};
-  bool lstm = tb->states == 2;
-  if (lstm ? !first.h != !first.c : first.c != NULL)
+  if (tb->states == 2 ? !first.h != !first.c : first.c != NULL)
     return cg_error_set(err, CG_ERR_ARG, "tbptt",
                         "the state does not have the parts of the net's");
   if (first.h && (cg_tensor_rank(first.h) != 3 ||
-                  cg_tensor_dim(first.h, 0) != tb->net.num_layers ||
-                  cg_tensor_dim(first.h, 2) != tb->net.hidden_size))
+                  cg_tensor_dim(first.h, 0) != tb->L ||
+                  cg_tensor_dim(first.h, 2) != cg_rnn_width(tb->rnn, 0)))
     return cg_error_set(err, CG_ERR_SHAPE, "tbptt",
                         "the state is not [layers, batch, hidden] of the net");
   forget(tb);
@@ -127,9 +132,8 @@ cg_status cg_tbptt_restart(cg_tbptt *tb, cg_rnn_state first, cg_error *err) {
   for (int s = 0; s < tb->states && !status; s++) {
     size_t bytes;
     void *to = place(tb, s, 0, 0, &bytes);
-    status = cg_tensor_read(parts[s], to, bytes * (size_t)tb->net.num_layers);
-    if (status)
-      cg_error_set(&local, status, "tbptt", "h and c are of two kinds");
+    status = cg_tensor_read(parts[s], to, bytes * (size_t)tb->L);
+    if (status) cg_error_set(&local, status, "tbptt", "h and c do not fit");
   }
   tb->given = !status;
   if (!status) return CG_OK;
@@ -157,7 +161,7 @@ static cg_rnn_state state_at(cg_tbptt *tb, cg_tape *tape, int64_t begin) {
 static void keep(cg_tbptt *tb, cg_tensor **const trace[STATES], cg_window w) {
   const int64_t n = w.end - w.begin, first = n > tb->rows ? n - tb->rows : 0;
   for (int s = 0; s < tb->states; s++)
-    for (int64_t k = 0; k < tb->net.num_layers; k++)
+    for (int64_t k = 0; k < tb->L; k++)
       for (int64_t t = first; t < n; t++) {
         size_t bytes;
         void *to = place(tb, s, w.begin + t + 1, k, &bytes);
@@ -215,10 +219,10 @@ static void record_tail(cg_tbptt *tb, cg_tape *tape, cg_tensor *x,
   for (int64_t t = from; t < n && !cg_tape_status(tape); t++) {
     state.h = scale_gradient(tape, state.h, factor);
     state.c = scale_gradient(tape, state.c, factor);
-    cg_tensor *x_t = cg_select(tape, x, tb->net.batch_first ? 1 : 0, t);
+    cg_tensor *x_t = cg_select(tape, x, tb->batch_first ? 1 : 0, t);
     state = cg_rnn_step_from(tape, tb->rnn, x_t, state);
     h[t - from] = cg_select(tape, state.h, 0, -1);
-    for (int64_t k = 0; k < tb->net.num_layers; k++) {
+    for (int64_t k = 0; k < tb->L; k++) {
       trace[0][k * n + t] = cg_select(tape, state.h, 0, k);
       if (state.c) trace[1][k * n + t] = cg_select(tape, state.c, 0, k);
     }
@@ -235,8 +239,8 @@ static void spread(cg_tensor **to, cg_tensor **from, int64_t L, int64_t m,
 /* Records n steps and fills the trace. Returns the outputs of all. */
 static cg_tensor *record(cg_tbptt *tb, cg_tape *tape, cg_tensor *x, int64_t n,
                          cg_rnn_state state, cg_tensor **const trace[STATES]) {
-  const int64_t L = tb->net.num_layers;
-  const int axis = tb->net.batch_first ? 1 : 0;
+  const int64_t L = tb->L;
+  const int axis = tb->batch_first ? 1 : 0;
   bool tail = tb->config.cut > 0 && n > tb->config.horizon;
   const int64_t m = tail ? tb->config.horizon : n;
   size_t size = (size_t)(L * m) * sizeof(cg_tensor *);
@@ -264,14 +268,14 @@ static bool check(cg_tbptt *tb, cg_tape *tape, const cg_tensor *x) {
   }
   const int64_t n = tb->window.end - tb->window.begin;
   if (n > INT_MAX || cg_tensor_rank(x) != 3 ||
-      cg_tensor_dim(x, tb->net.batch_first) != n) {
+      cg_tensor_dim(x, tb->batch_first) != n) {
     char have[96];
     cg_tape_fail(tape, CG_ERR_SHAPE, "tbptt",
                  "the input is %s, but the window has %" PRId64 " steps",
                  cg_tensor_shape_text(x, have, sizeof have), n);
     return false;
   }
-  const int64_t B = cg_tensor_dim(x, !tb->net.batch_first);
+  const int64_t B = cg_tensor_dim(x, !tb->batch_first);
   if (!tb->kept[0] || cg_tensor_dim(tb->kept[0], 2) == B) return true;
   cg_tape_fail(tape, CG_ERR_SHAPE, "tbptt",
                "%" PRId64 " sequences, where there were %" PRId64, B,
@@ -283,8 +287,8 @@ cg_tensor *cg_tbptt_forward(cg_tbptt *tb, cg_tape *tape, cg_tensor *x) {
   if (!check(tb, tape, x)) return NULL;
   const cg_window w = tb->window;
   const int64_t n = w.end - w.begin;
-  const int axis = tb->net.batch_first ? 1 : 0;
-  size_t size = (size_t)(tb->net.num_layers * n) * sizeof(cg_tensor *);
+  const int axis = tb->batch_first ? 1 : 0;
+  size_t size = (size_t)(tb->L * n) * sizeof(cg_tensor *);
   cg_tensor **const trace[STATES] = {
       cg_tape_alloc(tape, size),
       tb->states == 2 ? cg_tape_alloc(tape, size) : NULL};

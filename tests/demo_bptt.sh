@@ -145,6 +145,30 @@ if [ -c /dev/full ]; then
   done
 fi
 
+# ---- LSTM and GRU ----
+
+# gated CELL ROWS ARGUMENTS...: status 0, and so many rows that agree.
+gated() {
+  local cell=$1 rows=$2
+  shift 2
+  status 0 --cell "$cell" "$@" || return
+  [ ! -s err ] || fail "stderr isn't empty: bptt --cell $cell $*"
+  [ "$(grep -c ' agrees' out)" = "$rows" ] || fail "not $rows rows: $cell $*"
+  grep -q 'derivation by hand is that of the simple cell' out ||
+    fail "not said what there is no derivation of: $cell $*"
+}
+
+gated lstm 8 --steps 5 --batch 2 --hidden 4
+grep -qx '8 of 14 quantities agree; nothing to compare the others with\.' out ||
+  fail "no verdict on what stands alone"
+gated gru 7 --steps 5 --batch 2 --hidden 4 --reduction mean
+gated lstm 8 --steps 1 --batch 1 --input 1 --hidden 1 --dtype f32
+agrees --cell rnn --steps 3
+refuses "--cell: \"elman\" is none of rnn, lstm, gru" --cell elman
+refuses "--activation doesn't go with --cell" --cell gru --activation relu
+refuses "--study is about the derivation by hand" --study --cell lstm
+refuses "--no-differences leaves nothing" --cell lstm --no-differences
+
 # ---- the study ----
 
 # studies ARGUMENTS...: status 0, nothing on stderr, 8 statements that hold.
@@ -207,6 +231,24 @@ with_files() {
   agrees --case "$golden/bptt_relu.safetensors" --dtype f32
   studies --case "$golden/bptt_relu.safetensors" --activation relu \
     --reduction mean
+
+  name=$golden/bptt_lstm.safetensors
+  gated lstm 14 --case "$name" --tolerance 1e-12
+  grep -qx 'All agree\.' out || fail "LSTM: no verdict"
+  gated gru 12 --case "$golden/bptt_gru.safetensors" --reduction mean \
+    --tolerance 1e-12
+  # figures of another loss, and of another cell's sizes
+  status 1 --cell lstm --case "$name" --reduction mean &&
+    { grep -q 'DIFFERS from PyTorch' out || fail "which side differs?"; }
+  refuses "W_xh is [12, 4], but x and W_hy ask for [9, 4]" \
+    --cell gru --case "$name"
+  refuses "W_xh is [12, 4]" --case "$name"
+  sed 's/want.loss/want.Loss/; s/want.delta_h/want.delta_H/' "$name" >bad
+  gated lstm 12 --case bad
+  refuses "--no-differences leaves" --cell lstm --case bad --no-differences
+  sed 's/want.delta_z/want.delta_Z/; s/want.delta_h/want.delta_z/' "$name" >bad
+  refuses "want.delta_z is not f64 of the quantity's shape" --cell lstm \
+    --case bad
 
   agrees --out out.safetensors
   for name in loss h logits delta_o delta_h delta_z W_xh W_hh W_hy b_h b_y h0

@@ -18,7 +18,9 @@ const char *const cli_program = "test_bptt_golden";
 #define CG_TEST_DATA "tests/golden"
 #endif
 
-static const char *const names[] = {"bptt_tanh", "bptt_relu", "bptt_sigmoid"};
+static const char *const names[] = {"bptt_tanh", "bptt_relu", "bptt_sigmoid",
+                                    "bptt_lstm", "bptt_gru"};
+enum { BY_HAND = 3 }; /* the first ones have the simple cell */
 
 typedef struct golden {
   cg_safetensors *file;
@@ -34,9 +36,11 @@ static void set_up(golden *g, int i) {
   ck_assert_msg(g->file != NULL, "%s", err.message);
   const char *phi = cg_safetensors_metadata(g->file, "activation");
   const char *reduction = cg_safetensors_metadata(g->file, "reduction");
-  ck_assert(phi && reduction);
+  const char *cell = cg_safetensors_metadata(g->file, "cell");
+  ck_assert(!phi != !cell && reduction);
   bptt_options o = {.case_path = path, .dtype = CG_F64};
-  ck_assert(cg_activation_parse(phi, &o.activation));
+  if (phi) ck_assert(cg_activation_parse(phi, &o.activation));
+  if (cell) o.cell = strcmp(cell, "gru") ? CG_CELL_LSTM : CG_CELL_GRU;
   bool mean = strcmp(reduction, "mean") == 0;
   o.reduction = mean ? CG_REDUCE_MEAN : CG_REDUCE_SUM;
   ck_assert(bptt_case_make(&g->c, &o));
@@ -51,7 +55,7 @@ static void tear_down(golden *g) {
 static const double *wanted(const golden *g, bptt_quantity q) {
   char name[40];
   int64_t shape[3];
-  int rank = bptt_shape(&g->c.p, q, shape);
+  int rank = bptt_shape(&g->c, q, shape);
   snprintf(name, sizeof name, "want.%s", bptt_name(q));
   const cg_array *a = cg_safetensors_find(g->file, name);
   ck_assert_msg(a != NULL, "the file has no %s", name);
@@ -67,7 +71,7 @@ static void check_quantity(const golden *g, bptt_quantity q,
                            const double *got) {
   const double *want = wanted(g, q);
   double apart = 0, size = 0;
-  for (int64_t i = 0; i < bptt_numel(&g->c.p, q); i++) {
+  for (int64_t i = 0; i < bptt_numel(&g->c, q); i++) {
     apart += (got[i] - want[i]) * (got[i] - want[i]);
     size += want[i] * want[i];
   }
@@ -77,7 +81,8 @@ static void check_quantity(const golden *g, bptt_quantity q,
 }
 
 static void check_all(const golden *g, const bptt_figures *f) {
-  for (int q = 0; q < Q_COUNT; q++) check_quantity(g, q, f->of[q]);
+  for (int q = 0; q < Q_COUNT; q++)
+    if (bptt_has(&g->c, q)) check_quantity(g, q, f->of[q]);
 }
 
 /* ---- the sides ---- */
@@ -104,8 +109,8 @@ START_TEST(from_the_tape) {
   golden g;
   bptt_figures f;
   set_up(&g, _i);
-  ck_assert(bptt_figures_make(&f, &g.c.p));
-  ck_assert(bptt_autograd(&g.c.p, CG_F64, NULL, &f));
+  ck_assert(bptt_figures_make(&f, &g.c));
+  ck_assert(bptt_autograd(&g.c, CG_F64, NULL, &f));
   ck_assert(!f.biases_differ);
   check_all(&g, &f);
   bptt_figures_free(&f);
@@ -118,10 +123,11 @@ START_TEST(by_differences) {
   golden g;
   bptt_quotients d;
   set_up(&g, _i);
-  ck_assert(bptt_differences(&g.c.p, NULL, &d));
+  ck_assert(bptt_differences(&g.c, NULL, &d));
   for (int q = Q_W_XH; q < Q_COUNT; q++) {
+    if (!bptt_has(&g.c, q)) continue;
     const double *want = wanted(&g, q);
-    for (int64_t i = 0; i < bptt_numel(&g.c.p, q); i++) {
+    for (int64_t i = 0; i < bptt_numel(&g.c, q); i++) {
       const bptt_quotient *one = &d.of[q][i];
       ck_assert(!one->at_kink);
       ck_assert_msg(fabs(one->value - want[i]) <= one->error,
@@ -140,16 +146,29 @@ END_TEST
 START_TEST(a_kink_is_told) {
   double zeros[4] = {0}, W_hy[2] = {0.83, -1.37};
   int64_t y[2] = {1, 0};
-  cg_bptt_problem p = {.T = 2, .B = 1, .D = 1, .H = 1, .K = 2,
+  bptt_case p = {.gates = 1,
+                 .p = {.T = 2, .B = 1, .D = 1, .H = 1, .K = 2,
                        .phi = CG_ACT_RELU, .x = zeros, .y = y, .h0 = zeros,
                        .W_xh = zeros, .W_hh = zeros, .W_hy = W_hy,
-                       .b_h = zeros, .b_y = zeros};
+                       .b_h = zeros, .b_y = zeros}};
   bptt_quotients d;
   ck_assert(bptt_differences(&p, NULL, &d));
   ck_assert(d.of[Q_B_H][0].at_kink);
   ck_assert(!d.of[Q_B_Y][0].at_kink);
   ck_assert_double_eq_tol(d.of[Q_B_Y][0].value, 0.0, 1e-10);
   bptt_quotients_free(&d);
+}
+END_TEST
+
+/* What the program compares LSTM and GRU with is what the file stores. */
+START_TEST(stored_figures_are_read) {
+  golden g;
+  set_up(&g, _i);
+  for (int q = 0; q < Q_COUNT; q++) {
+    ck_assert(!g.c.want[q] == (_i < BY_HAND || !bptt_has(&g.c, q)));
+    if (g.c.want[q]) check_quantity(&g, q, g.c.want[q]);
+  }
+  tear_down(&g);
 }
 END_TEST
 
@@ -165,9 +184,10 @@ int main(void) {
   Suite *suite = suite_create("bptt_golden");
   TCase *tc = tcase_create("bptt_golden");
   if (can_read()) {
-    tcase_add_loop_test(tc, by_hand, 0, files);
+    tcase_add_loop_test(tc, by_hand, 0, BY_HAND);
     tcase_add_loop_test(tc, from_the_tape, 0, files);
     tcase_add_loop_test(tc, by_differences, 0, files);
+    tcase_add_loop_test(tc, stored_figures_are_read, 0, files);
   } else {
     puts("no JSON reader: the golden files are left out");
   }

@@ -130,22 +130,25 @@ END_TEST
 
 /* Any cell, several layers: against difference quotients of the state. */
 START_TEST(jacobians_of_any_cell) {
-  const bool lstm = _i == CG_CELL_LSTM;
-  const int64_t S = lstm ? 12 : 6;
+  const bool projected = _i == CG_CELL_COUNT;
+  const bool lstm = projected || _i == CG_CELL_LSTM;
+  const int64_t R = projected ? 2 : 3, S = 2 * R + (lstm ? 6 : 0);
   cg_params *params = cg_params_new(NULL, CG_F64, NULL);
   cg_rng rng = cg_rng_seed(31);
   cg_rnn *rnn = cg_rnn_new(params, "rnn",
-                           &(cg_rnn_config){.cell = (cg_cell_kind)_i,
+                           &(cg_rnn_config){.cell = lstm ? CG_CELL_LSTM
+                                                         : (cg_cell_kind)_i,
                                             .input_size = 2, .hidden_size = 3,
+                                            .proj_size = projected ? 2 : 0,
                                             .num_layers = 2},
                            &rng, NULL);
-  double x[10], s[12];
+  double x[10], s[12], *c = s + 2 * R;
   for (int i = 0; i < 10; i++) x[i] = cg_rng_normal(&rng);
   for (int i = 0; i < 12; i++) s[i] = 0.6 * cg_rng_normal(&rng);
   cg_tape *tape = cg_tape_new(NULL);
   cg_tensor *input = cg_borrow(tape, CG_F64, CG_DIMS(5, 1, 2), x);
-  cg_rnn_state from = {cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), s),
-                       lstm ? cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), s + 6)
+  cg_rnn_state from = {cg_input(tape, CG_F64, CG_DIMS(2, 1, R), s),
+                       lstm ? cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), c)
                             : NULL};
   cg_tensor *J = cg_rnn_jacobian(tape, rnn, input, from);
   fine(tape);
@@ -155,12 +158,13 @@ START_TEST(jacobians_of_any_cell) {
     double value[2][12], at = s[j];
     for (int side = 0; side < 2; side++) {
       s[j] = at + (side ? -1e-6 : 1e-6);
-      cg_rnn_state q = {cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), s),
-                        lstm ? cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), s + 6)
+      cg_rnn_state q = {cg_input(tape, CG_F64, CG_DIMS(2, 1, R), s),
+                        lstm ? cg_input(tape, CG_F64, CG_DIMS(2, 1, 3), c)
                              : NULL};
       cg_rnn_result r = cg_rnn_forward_from(tape, rnn, input, q, NULL);
       for (int64_t i = 0; i < S; i++)
-        value[side][i] = cg_tensor_get(i < 6 ? r.h_last : r.c_last, i % 6);
+        value[side][i] = i < 2 * R ? cg_tensor_get(r.h_last, i)
+                                    : cg_tensor_get(r.c_last, i - 2 * R);
       cg_tape_rewind(tape, mark);
     }
     s[j] = at;
@@ -340,12 +344,14 @@ static cg_tensor *square_loss(cg_tape *tape, cg_tensor *h_t, int64_t t,
 /* Every cell, two layers, a learned first state, batch first: the parts add up
  * to what one walk over the whole graph computes. */
 START_TEST(ledgers_of_any_cell) {
+  const bool projected = _i == CG_CELL_COUNT;
   cg_params *params = cg_params_new(NULL, CG_F64, NULL);
   cg_rng rng = cg_rng_seed(37);
   cg_rnn *rnn = cg_rnn_new(
       params, "rnn",
-      &(cg_rnn_config){.cell = (cg_cell_kind)_i, .input_size = 2,
-                       .hidden_size = 3, .num_layers = 2, .learned_h0 = true,
+      &(cg_rnn_config){.cell = projected ? CG_CELL_LSTM : (cg_cell_kind)_i,
+                       .input_size = 2, .hidden_size = 3, .num_layers = 2,
+                       .proj_size = projected ? 2 : 0, .learned_h0 = true,
                        .batch_first = true},
       &rng, NULL);
   double x[24];
@@ -412,7 +418,7 @@ START_TEST(rnn_study_refusals) {
   ck_assert_ptr_null(cg_rnn_jacobian(tape, NULL, one, w.first));
   failed(tape, CG_ERR_ARG, "rnn_jacobian", "no net");
   ck_assert_ptr_null(cg_rnn_jacobian(tape, w.rnn, one, w.first));
-  failed(tape, CG_ERR_SHAPE, "rnn_jacobian", "state");
+  failed(tape, CG_ERR_SHAPE, "rnn", "the state h");
   cg_rnn_ledger_make(tape, w.rnn, w.params, w.x, w.first, NULL, NULL, &l);
   failed(tape, CG_ERR_ARG, "rnn_ledger", "no loss");
   cg_rnn_ledger_make(tape, w.rnn, w.params, cg_select(tape, w.x, 0, 0), w.first,
@@ -466,7 +472,7 @@ int main(void) {
   tcase_add_loop_test(tc, jacobians_are_products, 0, CG_ACT_COUNT);
   tcase_add_test(tc, linear_jacobians_are_powers);
   tcase_add_test(tc, jacobians_carry_error_signals);
-  tcase_add_loop_test(tc, jacobians_of_any_cell, 0, CG_CELL_COUNT);
+  tcase_add_loop_test(tc, jacobians_of_any_cell, 0, CG_CELL_COUNT + 1);
   tcase_add_test(tc, exponents_of_diagonals);
   tcase_add_test(tc, exponents_add_up_to_determinants);
   tcase_add_test(tc, exponents_in_the_long_run);
@@ -474,7 +480,7 @@ int main(void) {
   tcase_add_test(tc, exponents_tell_vanishing_from_exploding);
   tcase_add_loop_test(tc, ledgers_agree, 0, CG_ACT_COUNT);
   tcase_add_test(tc, paths_from_the_tape);
-  tcase_add_loop_test(tc, ledgers_of_any_cell, 0, CG_CELL_COUNT);
+  tcase_add_loop_test(tc, ledgers_of_any_cell, 0, CG_CELL_COUNT + 1);
   tcase_add_test(tc, rnn_study_refusals);
   tcase_add_test(tc, ledger_memory_runs_out);
   return run_case("rnn_study", tc);

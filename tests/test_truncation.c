@@ -175,15 +175,18 @@ typedef struct deep {
   double x[2 * T * 2]; /* [2, T, 2] */
 } deep;
 
-static void deep_init(deep *d, cg_cell_kind cell) {
+/* A cell's number; one more is an LSTM with a projection. */
+static void deep_init(deep *d, int cell) {
+  bool projected = cell == CG_CELL_COUNT;
   cg_rng rng = cg_rng_seed(41);
   d->tape = cg_tape_new(NULL);
   d->params = cg_params_new(NULL, CG_F64, NULL);
   d->rnn = cg_rnn_new(
       d->params, "rnn",
-      &(cg_rnn_config){.cell = cell, .input_size = 2, .hidden_size = 3,
-                       .num_layers = 2, .learned_h0 = true,
-                       .batch_first = true},
+      &(cg_rnn_config){.cell = projected ? CG_CELL_LSTM : (cg_cell_kind)cell,
+                       .input_size = 2, .hidden_size = 3,
+                       .proj_size = projected ? 2 : 0, .num_layers = 2,
+                       .learned_h0 = true, .batch_first = true},
       &rng, NULL);
   for (int i = 0; i < 2 * T * 2; i++) d->x[i] = cg_rng_normal(&rng);
 }
@@ -237,7 +240,7 @@ START_TEST(any_cell_slides) {
   enum { HORIZON = 4, PERIOD = 3 };
   deep d;
   double want[512] = {0}, got[512] = {0};
-  deep_init(&d, (cg_cell_kind)_i);
+  deep_init(&d, _i);
   for (int64_t t = 0; t < T; t++) {
     int64_t e = (t / PERIOD + 1) * PERIOD;
     if (e > T) e = T;
@@ -443,6 +446,11 @@ START_TEST(bad_configurations) {
   ck_assert_ptr_null(cg_tbptt_new(NULL, &(cg_tbptt_config){.horizon = 3}, NULL,
                                   NULL));
   ck_assert_ptr_null(cg_tbptt_new(l.rnn, NULL, NULL, NULL));
+  l.rnn = cg_rnn_new(l.params, "both",
+                     &(cg_rnn_config){.input_size = D, .hidden_size = H,
+                                      .bidirectional = true},
+                     NULL, NULL);
+  refused(&l, (cg_tbptt_config){.horizon = 3}, "runs backwards");
   lab_free(&l);
 }
 END_TEST
@@ -515,7 +523,7 @@ int main(void) {
   TCase *tc = tcase_create("truncation");
   tcase_add_loop_test(tc, windows_are_sums_of_paths, 0, CG_ACT_COUNT);
   tcase_add_test(tc, a_whole_horizon_is_bptt);
-  tcase_add_loop_test(tc, any_cell_slides, 0, CG_CELL_COUNT);
+  tcase_add_loop_test(tc, any_cell_slides, 0, CG_CELL_COUNT + 1);
   tcase_add_test(tc, memory_is_that_of_a_window);
   tcase_add_test(tc, random_windows_are_weighted_paths);
   tcase_add_test(tc, random_windows_are_unbiased);

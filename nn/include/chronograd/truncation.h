@@ -22,8 +22,9 @@
  *       Y. Ollivier, "Unbiasing truncated backpropagation through time", 2017)
  *
  * Where windows overlap (k1 < k2), steps are recorded again from the state that
- * was kept at the window's beginning. So parameters may change between windows,
- * the tape never holds more than one of them, and any cell will do. A loop:
+ * was kept at the window's beginning. So parameters may change between windows
+ * (and dropout draws new masks), the tape never holds more than one of them,
+ * and any cell will do; but not both directions of time. A loop:
  *
  *     cg_tbptt *tb = cg_tbptt_new(
  *         rnn, &(cg_tbptt_config){.horizon = 50, .period = 10}, NULL, &err);
