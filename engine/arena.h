@@ -62,12 +62,13 @@ void arena_rewind(arena *a, arena_mark mark);
 /* Does p point into live memory of the arena? */
 bool arena_contains_slow(const arena *a, const void *p);
 
-static inline bool arena_contains(const arena *a, const void *p) {
+static inline bool arena_in_current(const arena *a, const void *p) {
   arena_block *b = a->cur;
-  if (!b) return false;
-  uintptr_t base = (uintptr_t)b + ARENA_HEADER;
-  if ((uintptr_t)p - base < b->top) return true;
-  return arena_contains_slow(a, p);
+  return b && (uintptr_t)p - ((uintptr_t)b + ARENA_HEADER) < b->top;
+}
+
+static inline bool arena_contains(const arena *a, const void *p) {
+  return arena_in_current(a, p) || arena_contains_slow(a, p);
 }
 
 #endif

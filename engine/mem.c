@@ -3,11 +3,25 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+/* Large blocks are asked for in large pages where the system has them: the
+ * recording of a long graph is gone through once forwards and once backwards,
+ * and would otherwise miss the address caches at each of its pages. */
+#define LARGE_PAGE ((size_t)2 << 20)
 
 static void *heap_alloc(void *context, size_t size) {
   (void)context;
-  if (size > SIZE_MAX - CG_ALIGNMENT) return NULL;
-  return aligned_alloc(CG_ALIGNMENT, round_up(size, CG_ALIGNMENT));
+  if (size > SIZE_MAX - LARGE_PAGE) return NULL;
+  bool large = size >= 2 * LARGE_PAGE;
+  size_t align = large ? LARGE_PAGE : CG_ALIGNMENT;
+  void *block = aligned_alloc(align, round_up(size, align));
+#ifdef MADV_HUGEPAGE
+  if (block && large) madvise(block, size, MADV_HUGEPAGE);
+#endif
+  return block;
 }
 
 static void heap_release(void *context, void *block, size_t size) {

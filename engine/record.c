@@ -67,8 +67,7 @@ cg_status call_broadcast(const cg_call *call, cg_dtype dtype, cg_spec *spec) {
 
 cg_status cg_spec_broadcast(const cg_call *call, cg_spec *spec) {
   cg_tensor *const *in = call->in;
-  cg_status status = cg_call_want_float(call, 0);
-  if (status) return status;
+  if (!dtype_is_float(in[0]->dtype)) return cg_call_want_float(call, 0);
   for (int i = 1; i < call->n_in; i++)
     if (in[i]->dtype != in[0]->dtype)
       return cg_call_fail(call, CG_ERR_DTYPE,
@@ -147,7 +146,7 @@ static bool sound(const cg_call *call, const cg_spec *spec) {
     return cg_tape_fail(call->tape, CG_ERR_SHAPE, call->op->name,
                         "the shape rule gave rank %d, which is not in 0..%d",
                         spec->rank, CG_MAX_RANK);
-  if (!cg_dtype_size(spec->dtype))
+  if ((unsigned)spec->dtype >= CG_DTYPE_COUNT)
     what = "the shape rule gave an unknown element type";
   else if (spec->is_view && call->n_in < 1)
     what = "the shape rule made a view of no operand";
@@ -195,7 +194,7 @@ cg_tensor *cg_record(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
     resolved = block;
   }
   int i = 0;
-  while (i < n_in && (resolved[i] = tape_resolve(tape, in[i], op->name, i)))
+  while (i < n_in && (resolved[i] = tape_operand(tape, in[i], op->name, i)))
     i++;
   if (i == n_in) {
     cg_call call = {tape, op, resolved, n_in, attr};

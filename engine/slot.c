@@ -213,10 +213,13 @@ bool cg_vjp_needs(const cg_vjp *v, int i) {
   return i >= 0 && i < cg_vjp_count(v) && t_in(v->node)[i]->flags & flag;
 }
 
-/* Is g a gradient that operand i can take? */
+static inline bool alike(const cg_tensor *g, const cg_tensor *x) {
+  return g->dtype == x->dtype && t_same_shape(g, x);
+}
+
+/* Is g, which is not like operand i, a gradient that it can take? */
 static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
   const cg_tensor *x = t_in(v->node)[i];
-  if (g->dtype == x->dtype && t_same_shape(g, x)) return true;
   int64_t shape[CG_MAX_RANK];
   int rank = g->rank;
   memcpy(shape, t_shape(g), sizeof(int64_t) * (size_t)rank);
@@ -236,8 +239,8 @@ static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
 
 void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
   if (!g || v->tape->error.status || !cg_vjp_needs(v, i)) return;
-  g = tape_resolve(v->tape, g, v->node->op->name, i);
-  if (!g || !fits(v, i, g)) return;
+  g = tape_operand(v->tape, g, v->node->op->name, i);
+  if (!g || (!alike(g, t_in(v->node)[i]) && !fits(v, i, g))) return;
   if (tracing(v->tape)) trace_given(v, i, g);
   slot_add(v->walk, t_in(v->node)[i], g);
 }

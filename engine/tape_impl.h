@@ -97,6 +97,23 @@ cg_tensor *tape_fail_mem(cg_tape *tape, cg_status status, const char *op);
 /* The tensor that stands for `x` on this tape: x itself, or a leaf's proxy.
  * NULL (and an error) for NULL, a stale tensor, or one of another tape. */
 cg_tensor *tape_resolve(cg_tape *tape, cg_tensor *x, const char *op, int i);
+static inline uint32_t tape_check_word(const cg_tape *tape, const void *x) {
+  return (uint32_t)((uintptr_t)x >> 4) * 0x9E3779B1u ^ tape->cookie;
+}
+
+/* The same without a call for what nearly all operands are: live results on
+ * this tape in the current block, and temporaries of a walk. */
+static inline cg_tensor *tape_operand(cg_tape *tape, cg_tensor *x,
+                                      const char *op, int i) {
+  if (x && x->check == tape_check_word(tape, x) && x->tape == tape) {
+    bool temp = x->flags & T_TEMP;
+    if (temp ? tape->mode != MODE_RECORD
+             : arena_in_current(&tape->nodes, (const char *)(x + 1) - 1))
+      return x;
+  }
+  return tape_resolve(tape, x, op, i);
+}
+
 /* For builders that look at x before they record: may it be an operand here?
  * A dropped tensor's header can hold anything. */
 static inline bool tape_can_use(cg_tape *tape, cg_tensor *x, const char *op,
@@ -139,9 +156,5 @@ void tape_scratch_end(cg_tape *tape, struct scratch_block *outer);
 
 /* Has the leaf behind x (if any) been modified since x was recorded? */
 bool tape_is_modified(const cg_tensor *x);
-
-static inline uint32_t tape_check_word(const cg_tape *tape, const void *x) {
-  return (uint32_t)((uintptr_t)x >> 4) * 0x9E3779B1u ^ tape->cookie;
-}
 
 #endif

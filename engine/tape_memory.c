@@ -4,6 +4,12 @@
 #include "kernel.h"
 #include "tape_impl.h"
 
+#if defined(__GNUC__)
+#define INLINE __attribute__((always_inline)) static inline
+#else
+#define INLINE static inline
+#endif
+
 /* The bytes of the described result; false if they cannot be counted. */
 static inline bool spec_bytes(const cg_spec *spec, size_t *bytes) {
   int64_t numel = 1;
@@ -79,24 +85,29 @@ static inline void become_temp(cg_tape *tape, cg_tensor *x) {
   if (x->flags & T_VIEW) tape_retain(t_in(x)[0]);
 }
 
-cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
-                           cg_tensor *const *in, int n_in, const void *attr) {
+/* `scalar` is what the caller knows at compile time: rank 0 and no view. */
+INLINE cg_tensor *make(cg_tape *tape, const cg_op *op, const cg_spec *spec,
+                       cg_tensor *const *in, int n_in, const void *attr,
+                       bool scalar) {
+  const int rank = scalar ? 0 : spec->rank;
+  const bool is_view = scalar ? false : spec->is_view;
   const char *name = op ? op->name : "input";
   bool pooled = tape->mode == MODE_TEMP;
   size_t bytes;
-  if (!spec_bytes(spec, &bytes))
+  if (scalar)
+    bytes = dtype_size(spec->dtype);
+  else if (!spec_bytes(spec, &bytes))
     return cg_tape_fail(tape, CG_ERR_SHAPE, name,
                         "the result would have too many elements");
   if (tape->serial == UINT32_MAX)
     return cg_tape_fail(tape, CG_ERR_STATE, name, "the tape is full");
   /* A temporary has no history; a view must know whose data it shows. */
-  if (pooled) n_in = spec->is_view ? 1 : 0;
-  layout l = plan(op, spec->rank, spec->is_view, n_in, bytes, pooled);
+  if (pooled) n_in = is_view ? 1 : 0;
+  layout l = plan(op, rank, is_view, n_in, bytes, pooled);
   void *data;
-  cg_tensor *x = allocate(tape, name, &l, spec->is_view ? 0 : bytes, pooled,
-                          &data);
+  cg_tensor *x = allocate(tape, name, &l, is_view ? 0 : bytes, pooled, &data);
   if (!x) return NULL;
-  if (spec->is_view) { /* an empty one may begin anywhere, and need not */
+  if (is_view) { /* an empty one may begin anywhere, and need not */
     int64_t offset = bytes ? spec->offset : 0;
     data = (char *)in[0]->data + offset * (int64_t)dtype_size(spec->dtype);
   }
@@ -108,21 +119,29 @@ cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
       .check = tape_check_word(tape, x),
       .scope = tape->scope,
       .n_in = (uint32_t)n_in,
-      .flags = (uint16_t)((spec->is_view ? T_VIEW : 0) |
+      .flags = (uint16_t)((is_view ? T_VIEW : scalar ? T_CONTIGUOUS : 0) |
                           (tape->walking ? T_BACKWARD : 0)),
       .dtype = (uint8_t)spec->dtype,
-      .rank = (uint8_t)spec->rank,
+      .rank = (uint8_t)rank,
   };
-  set_dims(x, spec);
-  for (int i = 0; i < n_in; i++) t_in(x)[i] = in[i];
+  if (!scalar) set_dims(x, spec);
+  cg_tensor **operands = (cg_tensor **)(void *)(x->dims + 2 * rank);
+  for (int i = 0; i < n_in; i++) operands[i] = in[i];
   if (pooled) {
     become_temp(tape, x);
     return x;
   }
-  if (op && op->attr_size) copy_attr(t_attr(x), attr, op->attr_size);
+  if (op && op->attr_size) copy_attr(operands + n_in, attr, op->attr_size);
   tape->serial++;
   tape->position++;
   return x;
+}
+
+cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
+                           cg_tensor *const *in, int n_in, const void *attr) {
+  if (spec->rank == 0 && !spec->is_view)
+    return make(tape, op, spec, in, n_in, attr, true);
+  return make(tape, op, spec, in, n_in, attr, false);
 }
 
 size_t tape_bytes_of(const cg_tensor *x) {
