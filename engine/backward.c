@@ -181,24 +181,28 @@ static cg_tensor *look_at(walk *w, cg_tensor *x, cg_tensor *g) {
   return w->recomputation ? segment_look(w, x, g) : g;
 }
 
+/* The complete gradient of x. An input of cg_grad keeps it: its slot is the
+ * result, and the walk goes on. */
+static cg_tensor *complete(walk *w, cg_tensor *x) {
+  if (!(x->flags & T_TARGET)) return take(w, x);
+  slot_finish(w, x);
+  return x->slot;
+}
+
 static void visit(walk *w, cg_tensor *x) {
   if (w->functional && !(x->flags & T_PATH)) return;
-  if (x->flags & T_TARGET) { /* its slot is the result; the walk goes on */
-    slot_finish(w, x);
-    if (!x->slot) return;
-  }
-  cg_tensor *gy = x->flags & T_TARGET ? x->slot : take(w, x);
-  if (!gy) return;
   uint32_t scope = w->tape->scope;
   w->tape->scope = x->scope;
-  if (x->flags & (T_HOOK | T_RETAIN | T_OUTPUT)) gy = look_at(w, x, gy);
+  cg_tensor *gy = complete(w, x);
+  bool given = gy;
+  if (gy && x->flags & (T_HOOK | T_RETAIN | T_OUTPUT)) gy = look_at(w, x, gy);
   struct cg_vjp v = {w->tape, w, x, gy};
   if (gy && w->tape->watch)
     watch_rule(&v);
   else if (gy)
     x->op->vjp(&v);
   w->tape->scope = scope;
-  if (w->recorded) return;
+  if (!given || w->recorded) return;
   if (gy && !(x->flags & T_TARGET)) tape_release(w->tape, gy);
   tape_drop_frame(w->tape);
 }

@@ -1,18 +1,28 @@
 /* draw.c - a graph as Graphviz text. */
+#include <errno.h>
 #include <string.h>
 
 #include <chronograd/draw.h>
 
+#include "draw_clusters.h"
 #include "tape_impl.h"
 #include "text_file.h"
 
 /* Of scopes nested deeper than this, the innermost are drawn. */
 enum { MAX_DEPTH = 64 };
 
+/* Rows up to this long are drawn whole, if not asked otherwise. */
+enum { LONGEST_ROW = 6 };
+
 typedef struct list {
   cg_tensor **item;
   size_t n, cap;
 } list;
+
+/* From where to where: serials of nodes, or numbers of folded rows << 32. */
+typedef struct edge {
+  uint64_t from, to;
+} edge;
 
 typedef struct drawing {
   cg_tape *tape;
@@ -21,6 +31,9 @@ typedef struct drawing {
   list ops;     /* what was computed, newest first */
   list sources; /* leaves (by their newest proxy) and constants */
   size_t pending; /* ops that were reached and are not listed yet */
+  clusters clusters;
+  edge *edges; /* hash set of those from or to folded rows */
+  size_t n_edges, cap_edges;
   cg_status status;
   text_file out;
   uint32_t open[MAX_DEPTH]; /* the clusters that are open, outermost first */
@@ -97,10 +110,14 @@ static void put_escaped(text_file *out, const char *name) {
   }
 }
 
-/* ---- scopes as clusters ---- */
+/* ---- clusters ---- */
 
-static void put_scope(drawing *d, uint32_t scope) {
-  const scope_entry *e = &d->tape->scopes[scope];
+static void put_name(drawing *d, const cluster *c) {
+  if (!c->scope) {
+    put_escaped(&d->out, c->op ? t_label(c->op) : "backward");
+    return;
+  }
+  const scope_entry *e = &d->tape->scopes[c->scope];
   put_escaped(&d->out, e->name);
   if (e->indexed) text_print(&d->out, "=%lld", (long long)e->index);
 }
@@ -117,34 +134,47 @@ static void close_clusters(drawing *d, int depth) {
   }
 }
 
-/* Its name is the whole path, each part with its length in front so that no two
- * paths read alike: Graphviz joins what has one name into one cluster. */
-static void open_cluster(drawing *d, uint32_t scope) {
+/* A cluster may be opened several times: Graphviz joins what has one name. */
+static void open_cluster(drawing *d, uint32_t k) {
   indent(d);
-  d->open[d->depth++] = scope;
-  text_print(&d->out, "subgraph \"cluster");
-  for (int i = 0; i < d->depth; i++) {
-    const scope_entry *e = &d->tape->scopes[d->open[i]];
-    text_print(&d->out, "/%s%zu:", e->indexed ? "=" : "", strlen(e->name));
-    put_scope(d, d->open[i]);
-  }
-  text_print(&d->out, "\" {\n");
+  d->open[d->depth++] = k;
+  text_print(&d->out, "subgraph \"cluster%u\" {\n", k);
   indent(d);
   text_print(&d->out, "label=\"");
-  put_scope(d, scope);
+  put_name(d, &d->clusters.item[k]);
   text_print(&d->out, "\";\n");
+  if (k != BACKWARD) return;
+  indent(d);
+  text_print(&d->out, "style=dashed;\n");
 }
 
-/* Makes the clusters of x's scope the open ones. */
-static void enter_scope(drawing *d, const cg_tensor *x) {
+/* Makes cluster k and those around it the open ones. */
+static void enter(drawing *d, uint32_t k) {
   uint32_t chain[MAX_DEPTH]; /* innermost first */
   int n = 0, same = 0;
-  for (uint32_t s = x->scope; s && n < MAX_DEPTH; s = d->tape->scopes[s].parent)
-    chain[n++] = s;
+  for (; k && n < MAX_DEPTH; k = d->clusters.item[k].parent) chain[n++] = k;
   while (same < n && same < d->depth && d->open[same] == chain[n - 1 - same])
     same++;
   close_clusters(d, same);
   while (d->depth < n) open_cluster(d, chain[n - 1 - d->depth]);
+}
+
+/* The node that stands for a folded row, once. */
+static void put_ellipsis(drawing *d, uint32_t fold) {
+  cluster *head = &d->clusters.item[fold];
+  if (head->drawn) return;
+  head->drawn = true;
+  enter(d, head->parent);
+  indent(d);
+  text_print(&d->out, "f%u [label=\"...\\n", fold);
+  put_name(d, head);
+  if (head->last != fold && head->last) {
+    text_print(&d->out, " to ");
+    put_name(d, &d->clusters.item[head->last]);
+  }
+  text_print(&d->out, "\\n%u more like these\\n...\", "
+                      "style=\"dashed,rounded\"];\n",
+             head->count);
 }
 
 /* ---- nodes ---- */
@@ -171,16 +201,25 @@ static void put_label(drawing *d, const cg_tensor *x) {
 }
 
 /* Leaves are boxes, blue if they want a gradient; constants are ellipses; ops
- * have round corners and are white where no gradient passes. */
+ * have round corners and are yellow, green if a recorded walk applied them, and
+ * white where no gradient passes. */
 static const char *style(const cg_tensor *x) {
   bool grad = x->flags & T_GRAD;
   if (x->flags & T_PROXY)
     return grad ? "style=filled, fillcolor=\"#cfe2ff\"" : "style=filled";
   if (!x->op) return "shape=ellipse, style=filled";
-  return grad ? "fillcolor=\"#fff3cd\"" : "fillcolor=white";
+  if (!grad) return "fillcolor=white";
+  return x->flags & T_BACKWARD ? "fillcolor=\"#d8efdc\""
+                               : "fillcolor=\"#fff3cd\"";
 }
 
 static void put_node(drawing *d, const cg_tensor *x) {
+  uint32_t fold = clusters_fold_of(&d->clusters, x);
+  if (fold) {
+    put_ellipsis(d, fold);
+    return;
+  }
+  enter(d, clusters_find(&d->clusters, x));
   indent(d);
   text_print(&d->out, "n%u [label=\"", x->serial);
   put_label(d, x);
@@ -191,27 +230,70 @@ static void put_node(drawing *d, const cg_tensor *x) {
 static void put_nodes(drawing *d) {
   for (size_t i = 0; i < d->sources.n; i++)
     if (d->sources.item[i]->flags & T_PROXY) put_node(d, d->sources.item[i]);
-  for (size_t i = 0; i < d->sources.n; i++) {
-    const cg_tensor *x = d->sources.item[i];
-    if (x->flags & T_PROXY) continue;
-    enter_scope(d, x);
-    put_node(d, x);
-  }
-  for (size_t i = d->ops.n; i-- > 0;) {
-    enter_scope(d, d->ops.item[i]);
-    put_node(d, d->ops.item[i]);
-  }
+  for (size_t i = 0; i < d->sources.n; i++)
+    if (!(d->sources.item[i]->flags & T_PROXY)) put_node(d, d->sources.item[i]);
+  for (size_t i = d->ops.n; i-- > 0;) put_node(d, d->ops.item[i]);
   close_clusters(d, 0);
 }
 
+/* ---- edges ---- */
+
+/* The place of e in the set, or the free one where it would be. */
+static edge *find_edge(edge *set, size_t size, edge e) {
+  uint64_t hash = (e.from * 31 ^ e.to) * 0x9E3779B97F4A7C15u;
+  size_t i = (hash ^ hash >> 32) & (size - 1);
+  while (set[i].to && (set[i].from != e.from || set[i].to != e.to))
+    i = (i + 1) & (size - 1);
+  return &set[i];
+}
+
+static bool grow_edges(drawing *d) {
+  size_t size = d->cap_edges ? 2 * d->cap_edges : 64;
+  void *bigger;
+  d->status = mem_alloc(&d->tape->mem, size * sizeof(edge), &bigger);
+  if (d->status) return false;
+  memset(bigger, 0, size * sizeof(edge));
+  for (size_t i = 0; i < d->cap_edges; i++)
+    if (d->edges[i].to) *find_edge(bigger, size, d->edges[i]) = d->edges[i];
+  mem_free(&d->tape->mem, d->edges, d->cap_edges * sizeof(edge));
+  d->edges = bigger;
+  d->cap_edges = size;
+  return true;
+}
+
+/* Many folded edges are one: is e the first? */
+static bool new_edge(drawing *d, edge e) {
+  if (2 * d->n_edges >= d->cap_edges && !grow_edges(d)) return false;
+  edge *place = find_edge(d->edges, d->cap_edges, e);
+  if (place->to) return false;
+  *place = e;
+  d->n_edges++;
+  return true;
+}
+
+static void put_end(drawing *d, const cg_tensor *x, uint32_t fold) {
+  text_print(&d->out, "%c%u", fold ? 'f' : 'n', fold ? fold : x->serial);
+}
+
+static void put_edge(drawing *d, const cg_tensor *x, const cg_tensor *y) {
+  uint32_t from = clusters_fold_of(&d->clusters, x);
+  uint32_t to = clusters_fold_of(&d->clusters, y);
+  edge e = {from ? (uint64_t)from << 32 : x->serial,
+            to ? (uint64_t)to << 32 : y->serial};
+  if ((from || to) && (from == to || !new_edge(d, e))) return;
+  text_print(&d->out, "  ");
+  put_end(d, x, from);
+  text_print(&d->out, " -> ");
+  put_end(d, y, to);
+  text_print(&d->out, "%s;\n",
+             x->flags & y->flags & T_GRAD ? "" : " [color=gray60]");
+}
+
 static void put_edges(drawing *d) {
-  for (size_t i = d->ops.n; i-- > 0;) {
+  for (size_t i = d->ops.n; i-- > 0 && !d->status;) {
     const cg_tensor *y = d->ops.item[i];
-    for (uint32_t k = 0; k < y->n_in; k++) {
-      const cg_tensor *x = node_of(d, t_in(y)[k]);
-      text_print(&d->out, "  n%u -> n%u%s;\n", x->serial, y->serial,
-                 x->flags & y->flags & T_GRAD ? "" : " [color=gray60]");
-    }
+    for (uint32_t k = 0; k < y->n_in && !d->status; k++)
+      put_edge(d, node_of(d, t_in(y)[k]), y);
   }
 }
 
@@ -244,15 +326,40 @@ static cg_tensor *find_root(cg_tape *tape, cg_tensor *root, cg_error *why) {
   return x;
 }
 
+static void make_clusters(drawing *d) {
+  if (d->status) return;
+  d->status = clusters_make(&d->clusters, d->tape);
+  if (d->status) return;
+  for (size_t i = 0; i < d->sources.n; i++)
+    clusters_add(&d->clusters, d->sources.item[i]);
+  for (size_t i = d->ops.n; i-- > 0;)
+    clusters_add(&d->clusters, d->ops.item[i]);
+  int64_t longest = d->options.longest_row;
+  d->status = clusters_fold(&d->clusters, d->ops.item, d->ops.n, d->root,
+                            longest ? longest : LONGEST_ROW);
+}
+
 static cg_status draw(drawing *d, const char *path, cg_error *err) {
   collect(d);
-  if (d->status)
-    return cg_error_set(err, d->status, "draw",
-                        "no memory for the list of %zu nodes",
-                        d->ops.n + d->sources.n);
-  text_open(&d->out, path);
-  if (!d->out.why) put_graph(d);
-  return text_close(&d->out, "draw", err);
+  make_clusters(d);
+  if (!d->status) {
+    text_open(&d->out, path);
+    if (!d->out.why) put_graph(d);
+    if (d->status) d->out.why = ENOMEM; /* half a graph is none */
+    cg_status status = text_close(&d->out, "draw", err);
+    if (!d->status) return status;
+  }
+  return cg_error_set(err, d->status, "draw",
+                      "no memory for the list of %zu nodes",
+                      d->ops.n + d->sources.n);
+}
+
+static void free_drawing(drawing *d) {
+  mem *m = &d->tape->mem;
+  mem_free(m, d->ops.item, d->ops.cap * sizeof(cg_tensor *));
+  mem_free(m, d->sources.item, d->sources.cap * sizeof(cg_tensor *));
+  mem_free(m, d->edges, d->cap_edges * sizeof(edge));
+  if (d->clusters.tape) clusters_free(&d->clusters);
 }
 
 cg_status cg_draw(cg_tape *tape, cg_tensor *root, const char *path,
@@ -271,8 +378,6 @@ cg_status cg_draw(cg_tape *tape, cg_tensor *root, const char *path,
   if (options) d.options = *options;
   d.depth = 0;
   cg_status status = draw(&d, path, err);
-  mem *m = &tape->mem;
-  mem_free(m, d.ops.item, d.ops.cap * sizeof(cg_tensor *));
-  mem_free(m, d.sources.item, d.sources.cap * sizeof(cg_tensor *));
+  free_drawing(&d);
   return status;
 }

@@ -104,7 +104,8 @@ cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
       .check = tape_check_word(tape, x),
       .scope = tape->scope,
       .n_in = (uint32_t)n_in,
-      .flags = (uint16_t)(spec->is_view ? T_VIEW : 0),
+      .flags = (uint16_t)((spec->is_view ? T_VIEW : 0) |
+                          (tape->walking ? T_BACKWARD : 0)),
       .dtype = (uint8_t)spec->dtype,
       .rank = (uint8_t)spec->rank,
   };

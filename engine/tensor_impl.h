@@ -34,6 +34,7 @@ enum {
   T_BORROWED = 1 << 10,  /* data is the caller's */
   T_HOOK = 1 << 12,      /* has hooks; PROXY: its leaf has */
   T_HISTORY = 1 << 11,   /* was recorded: in[0..n_in) are its operands */
+  T_BACKWARD = 1 << 13,  /* made while a backward walk ran */
   T_OUTPUT = 1 << 14     /* an output of a segment (segment.h) */
 };
 
