@@ -17,6 +17,7 @@
 extern "C" {
 #endif
 
+/* An optimizer and its state; the members are the library's own. */
 typedef struct cg_optimizer cg_optimizer;
 
 /* ---- the rules ---- */
