@@ -8,6 +8,7 @@
 extern "C" {
 #endif
 
+/* What to show; all zero is a fine beginning. */
 typedef struct cg_draw_options {
   bool values;        /* show the values of tensors with few elements */
   bool gradients;     /* and their gradients, where they are kept */

@@ -20,6 +20,7 @@ extern "C" {
 typedef cg_tensor *(*cg_function)(cg_tape *tape, cg_tensor *const *in, int n_in,
                                   void *context);
 
+/* How to check; all zero is a fine beginning. */
 typedef struct cg_gradcheck_options {
   double eps;       /* step; 0: 1e-6 * max(1, |x|) */
   double tolerance; /* largest error that passes; 0: 1e-6 */
@@ -30,7 +31,7 @@ typedef struct cg_gradcheck_options {
  * |a - d| / max(1, |a|, |d|) element by element; the worst element is
  * reported. */
 typedef struct cg_gradcheck_report {
-  bool passed;
+  bool passed;       /* no error above the tolerance */
   double worst;      /* the largest error */
   int input;         /* where: operand (-1 if nothing was compared), */
   int64_t index;     /* and row-major element */

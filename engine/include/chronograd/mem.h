@@ -23,9 +23,9 @@ extern "C" {
  * called from whichever thread uses the object that holds the allocator; the
  * struct must outlive that object. */
 typedef struct cg_allocator {
-  void *(*alloc)(void *context, size_t size);
-  void (*release)(void *context, void *block, size_t size);
-  void *context;
+  void *(*alloc)(void *context, size_t size); /* see above */
+  void (*release)(void *context, void *block, size_t size); /* see above */
+  void *context; /* the caller's, handed to both */
 } cg_allocator;
 
 /* The C library's heap. Never NULL. */

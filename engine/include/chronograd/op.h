@@ -34,18 +34,18 @@ typedef struct cg_op cg_op;
 
 /* One application of an op. */
 typedef struct cg_call {
-  cg_tape *tape;
-  const cg_op *op;
+  cg_tape *tape;        /* where the result will be */
+  const cg_op *op;      /* what is applied */
   cg_tensor *const *in; /* operands, never NULL */
-  int n_in;
+  int n_in;             /* how many */
   const void *attr; /* the op's attribute struct, or NULL */
 } cg_call;
 
 /* What the result will be. */
 typedef struct cg_spec {
-  cg_dtype dtype;
-  int rank;
-  int64_t shape[CG_MAX_RANK];
+  cg_dtype dtype;               /* its element type */
+  int rank;                     /* 0 .. CG_MAX_RANK */
+  int64_t shape[CG_MAX_RANK];   /* `rank` sizes */
   bool is_view;                 /* the rest is read for views only */
   int64_t strides[CG_MAX_RANK]; /* in elements */
   int64_t offset;               /* from the first operand's data, in elements */
@@ -75,9 +75,11 @@ CG_API void *cg_out_data(cg_tensor *out);
 /* One visit of a node in a backward walk. */
 typedef struct cg_vjp cg_vjp;
 
+/* The tape of the walk, to apply ops on. */
 CG_API cg_tape *cg_vjp_tape(const cg_vjp *v);
 /* gy, the gradient of the loss with respect to the result. */
 CG_API cg_tensor *cg_vjp_gy(const cg_vjp *v);
+/* The number of operands. */
 CG_API int cg_vjp_count(const cg_vjp *v);
 /* Operand i and the result, with the values they had when recorded; asking for
  * the value of a leaf that was changed since is an error (STALE) and NULL. */
@@ -87,6 +89,7 @@ CG_API cg_tensor *cg_vjp_out(cg_vjp *v);
 CG_API cg_dtype cg_vjp_in_dtype(const cg_vjp *v, int i);
 CG_API int cg_vjp_in_rank(const cg_vjp *v, int i);
 CG_API const int64_t *cg_vjp_in_shape(const cg_vjp *v, int i);
+/* The attributes, or NULL. */
 CG_API const void *cg_vjp_attr(const cg_vjp *v);
 /* Does operand i want a gradient? */
 CG_API bool cg_vjp_needs(const cg_vjp *v, int i);
@@ -111,21 +114,23 @@ CG_API void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
  *         f float, i int64 in 0..limit-1 after '<', u mask of 0 and 1.
  *   attr  the attributes, or NULL. */
 typedef struct cg_op_case {
-  const char *in;
-  const void *attr;
+  const char *in;   /* as above */
+  const void *attr; /* as above */
 } cg_op_case;
 
+/* The descriptor of an op: all there is to know about it. */
 struct cg_op {
   const char *name;       /* "tanh" */
   const char *formula;    /* "y = tanh(x)" */
   const char *derivative; /* "gx = gy * (1 - y^2)" */
   int min_in, max_in;     /* number of operands; max_in -1: no limit */
-  size_t attr_size;
-  cg_status (*infer)(const cg_call *call, cg_spec *spec);
-  cg_status (*forward)(const cg_call *call, cg_tensor *out);
+  size_t attr_size;       /* bytes of the attributes; 0: there are none */
+  cg_status (*infer)(const cg_call *call, cg_spec *spec); /* the shape rule */
+  cg_status (*forward)(const cg_call *call,
+                       cg_tensor *out); /* the values; NULL: only views */
   void (*vjp)(cg_vjp *v); /* NULL: no derivative (integer or mask results) */
-  const cg_op_case *cases;
-  int n_cases;
+  const cg_op_case *cases; /* calls for the automatic checks, */
+  int n_cases;             /* and their number */
   double lo, hi; /* domain of float operands in checks; both 0: -2 .. 2 */
   int n_diff;    /* how many leading operands have a derivative; 0: all floats */
 };

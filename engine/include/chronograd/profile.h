@@ -18,12 +18,13 @@ extern "C" {
  * also in a recorded walk; what adds up the contributions of several rules
  * outside of any is in no row. */
 typedef struct cg_profile_part {
-  uint64_t calls, nanoseconds, bytes;
+  uint64_t calls, nanoseconds, bytes; /* see above */
 } cg_profile_part;
 
+/* The figures of the ops of one name. */
 typedef struct cg_profile_row {
   char name[32]; /* of the op; longer names are cut */
-  cg_profile_part forward, backward;
+  cg_profile_part forward, backward; /* the two directions */
 } cg_profile_row;
 
 /* Begins to count, from zero. A tape that is not profiled pays nothing. While
@@ -38,6 +39,7 @@ CG_API cg_status cg_profile_end(cg_tape *tape);
  * next op, walk, cg_profile_begin or cg_profile_end. NULL and 0 without any. */
 CG_API const cg_profile_row *cg_profile_rows(const cg_tape *tape, int *count);
 
+/* What cg_profile_write writes. */
 typedef enum cg_profile_format {
   CG_PROFILE_TSV,  /* a head line, then a line per row: op and six integers */
   CG_PROFILE_TABLE /* aligned columns for people: times in ms, their share */

@@ -34,6 +34,7 @@ extern "C" {
   X(IO, "reading or writing a file failed")                                    \
   X(FORMAT, "a file does not have the expected format")
 
+/* What went wrong, or CG_OK. */
 typedef enum cg_status {
 #define CG_STATUS_ENUM(name, sentence) CG_ERR_##name,
   CG_STATUS_LIST(CG_STATUS_ENUM)
@@ -41,15 +42,16 @@ typedef enum cg_status {
   CG_STATUS_COUNT
 } cg_status;
 
+/* The code of success, under the name that reads better. */
 #define CG_OK CG_ERR_OK
 
 /* One failure: what failed (`op`: an operation or a function), in which scope
  * ("rnn/t=3", empty outside any), and one sentence with the sizes involved. */
 typedef struct cg_error {
-  cg_status status;
-  char op[32];
-  char scope[96];
-  char message[320];
+  cg_status status;  /* its code; CG_OK: none */
+  char op[32];       /* the operation or function; cut if longer, as is */
+  char scope[96];    /* the path of the scope, */
+  char message[320]; /* and the sentence */
 } cg_error;
 
 /* The name of a code ("SHAPE"), or "UNKNOWN". Never NULL. */

@@ -24,10 +24,12 @@
 extern "C" {
 #endif
 
+/* A tape; its members are the library's own. */
 typedef struct cg_tape cg_tape;
 
 /* ---- life ---- */
 
+/* How a tape gets its memory; all zero is a fine beginning. */
 typedef struct cg_tape_options {
   const cg_allocator *allocator; /* NULL: the C library's heap */
   size_t byte_limit;             /* ceiling of bytes held; 0: none */
@@ -41,7 +43,7 @@ CG_API void cg_tape_free(cg_tape *tape);
 
 /* A position on the tape. */
 typedef struct cg_mark {
-  uint64_t opaque[12];
+  uint64_t opaque[12]; /* the library's own */
 } cg_mark;
 
 /* Remembers the current end of the tape. */
@@ -73,6 +75,7 @@ CG_API cg_status cg_tape_status(const cg_tape *tape);
 /* The first failure; its status is CG_OK if there was none. Owned by the
  * tape; never NULL. */
 CG_API const cg_error *cg_tape_error(const cg_tape *tape);
+/* Forgets the failure, so that ops can be recorded again. NULL is fine. */
 CG_API void cg_tape_clear_error(cg_tape *tape);
 /* For those who write ops or layers of their own: stores a failure of `op`
  * (unless one is there already) with the current scope, and returns NULL. */
@@ -84,6 +87,7 @@ CG_API cg_tensor *cg_tape_fail(cg_tape *tape, cg_status status, const char *op,
 /* Switches recording on or off and returns what it was. While it is off, ops
  * compute values only: results need no gradient and keep no history. */
 CG_API bool cg_tape_set_recording(cg_tape *tape, bool on);
+/* Is recording on? */
 CG_API bool cg_tape_recording(const cg_tape *tape);
 
 /* ---- scopes: names for parts of the graph ---- */
@@ -126,6 +130,7 @@ CG_API void *cg_tape_alloc(cg_tape *tape, size_t bytes);
 
 /* ---- figures ---- */
 
+/* What a tape holds. */
 typedef struct cg_tape_stats {
   size_t nodes;         /* recorded ops and constants alive */
   size_t bytes_used;    /* bytes of them */
@@ -134,6 +139,7 @@ typedef struct cg_tape_stats {
   size_t system_allocs; /* calls of the allocator so far */
 } cg_tape_stats;
 
+/* The figures of now; all 0 for NULL. */
 CG_API cg_tape_stats cg_tape_get_stats(const cg_tape *tape);
 
 /* What one top-level scope holds, with all scopes inside it. */

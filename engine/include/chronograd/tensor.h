@@ -24,14 +24,22 @@
 extern "C" {
 #endif
 
+/* The largest number of axes. */
 #define CG_MAX_RANK 8
 
+/* A tensor; its members are the library's own. */
 typedef struct cg_tensor cg_tensor;
 
 /* Element types. Only F32 and F64 carry gradients; I64 holds indices, U8 masks
  * (0 or 1). There is no implicit conversion: the floating-point operands of an
  * op must agree, and cg_cast converts. */
-typedef enum cg_dtype { CG_F32, CG_F64, CG_I64, CG_U8, CG_DTYPE_COUNT } cg_dtype;
+typedef enum cg_dtype {
+  CG_F32,        /* float */
+  CG_F64,        /* double */
+  CG_I64,        /* int64_t */
+  CG_U8,         /* uint8_t */
+  CG_DTYPE_COUNT /* how many there are */
+} cg_dtype;
 
 /* Bytes of one element; 0 for an unknown type. */
 CG_API size_t cg_dtype_size(cg_dtype dtype);
@@ -46,6 +54,7 @@ CG_API const char *cg_dtype_name(cg_dtype dtype);
 
 /* ---- looking at any tensor ---- */
 
+/* The number of axes. */
 CG_API int cg_tensor_rank(const cg_tensor *x);
 /* Size along `axis`; a negative axis counts from the end; 0 if there is none. */
 CG_API int64_t cg_tensor_dim(const cg_tensor *x, int axis);
@@ -55,6 +64,7 @@ CG_API const int64_t *cg_tensor_shape(const cg_tensor *x);
 CG_API const int64_t *cg_tensor_strides(const cg_tensor *x);
 /* Number of elements: the product of the sizes, 1 for rank 0. */
 CG_API int64_t cg_tensor_numel(const cg_tensor *x);
+/* The element type. */
 CG_API cg_dtype cg_tensor_dtype(const cg_tensor *x);
 /* Are the elements in row-major order without gaps? */
 CG_API bool cg_tensor_contiguous(const cg_tensor *x);

@@ -13,8 +13,8 @@ typedef enum cg_activation {
   CG_ACT_TANH,    /* phi' = 1 - h^2 */
   CG_ACT_RELU,    /* phi' = 1 where z > 0, else 0 */
   CG_ACT_SIGMOID, /* phi' = h (1 - h) */
-  CG_ACT_IDENTITY,
-  CG_ACT_COUNT
+  CG_ACT_IDENTITY, /* phi' = 1 */
+  CG_ACT_COUNT /* how many there are */
 } cg_activation;
 
 /* "tanh", "relu", "sigmoid", "identity"; "?" for an unknown one. */

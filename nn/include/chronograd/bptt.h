@@ -26,8 +26,8 @@ extern "C" {
 
 /* The problem: sizes and borrowed row-major arrays. T, B, D, H, K >= 1. */
 typedef struct cg_bptt_problem {
-  int64_t T, B, D, H, K;
-  cg_activation phi;
+  int64_t T, B, D, H, K;   /* steps, rows, inputs, states, classes */
+  cg_activation phi;       /* the nonlinearity */
   cg_reduction over_steps; /* mean: divides L by T */
   cg_reduction over_batch; /* mean: divides L by B */
   const double *x;         /* [T, B, D] */
@@ -43,7 +43,7 @@ typedef struct cg_bptt_problem {
 
 /* The outcome, freed by cg_bptt_free. */
 typedef struct cg_bptt_result {
-  double loss;
+  double loss;     /* L */
   double *h;       /* [T, B, H] */
   double *o;       /* [T, B, K], the logits */
   double *delta_o; /* [T, B, K], dL/do_t */

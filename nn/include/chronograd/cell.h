@@ -61,6 +61,7 @@ typedef enum cg_cell_first {
   CG_FIRST_ONE
 } cg_cell_first;
 
+/* One parameter of a cell. */
 typedef struct cg_cell_param {
   const char *name;      /* "weight_ih", of layer 1 "<net>.weight_ih_l1" */
   cg_cell_size rows;     /* needed */
@@ -82,6 +83,7 @@ typedef struct cg_cell_args {
                                         the steps of one run */
 } cg_cell_args;
 
+/* A cell: the rules that a net of it is made by. */
 typedef struct cg_cell {
   const char *name; /* "LSTM", for errors */
   int gates;        /* G, at least 1 */

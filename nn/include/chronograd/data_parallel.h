@@ -29,8 +29,10 @@
 extern "C" {
 #endif
 
+/* Threads and tapes; the members are the library's own. */
 typedef struct cg_data_parallel cg_data_parallel;
 
+/* How many; unset fields have the defaults named. */
 typedef struct cg_data_parallel_config {
   int n_threads; /* the caller's included; unset: 1 */
   int n_shards;  /* how many at most; unset: 2 from 32 rows on and 4 from 64 on,

@@ -8,11 +8,13 @@
 extern "C" {
 #endif
 
+/* The sizes of a layer. */
 typedef struct cg_embedding_config {
   int64_t num_embeddings; /* V, needed */
   int64_t embedding_dim;  /* E, needed */
 } cg_embedding_config;
 
+/* The layer; its parameter may be read, and written as a leaf. */
 typedef struct cg_embedding_layer {
   cg_tensor *W; /* "<name>.weight" [V, E] */
 } cg_embedding_layer;

@@ -58,9 +58,10 @@ typedef enum cg_init_kind {
   CG_INIT_COUNT
 } cg_init_kind;
 
+/* A rule and its numbers. */
 typedef struct cg_init_rule {
-  cg_init_kind kind;
-  double a, b;
+  cg_init_kind kind; /* which of these */
+  double a, b;       /* its numbers, as there */
 } cg_init_rule;
 
 /* The rule for rows first .. first+count-1 of a leaf (its first axis), as if

@@ -8,12 +8,14 @@
 extern "C" {
 #endif
 
+/* The sizes of a layer. */
 typedef struct cg_linear_config {
   int64_t in_features;  /* needed */
   int64_t out_features; /* needed */
   bool no_bias;         /* unset: there is a bias */
 } cg_linear_config;
 
+/* The layer; its parameters may be read, and written as leaves. */
 typedef struct cg_linear_layer {
   cg_tensor *W; /* "<name>.weight" [out, in] */
   cg_tensor *b; /* "<name>.bias" [out], or NULL */

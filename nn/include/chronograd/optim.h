@@ -17,6 +17,7 @@
 extern "C" {
 #endif
 
+/* An optimizer and its state; the members are the library's own. */
 typedef struct cg_optimizer cg_optimizer;
 
 /* ---- the rules ---- */
@@ -47,7 +48,7 @@ typedef struct cg_rmsprop_config {
   double eps;          /* unset: 1e-8; > 0 */
   double momentum;     /* unset: 0; >= 0 */
   double weight_decay; /* unset: 0; >= 0 */
-  bool centered;
+  bool centered;       /* unset: not */
 } cg_rmsprop_config;
 
 /* Adagrad (J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for

@@ -18,6 +18,7 @@
 extern "C" {
 #endif
 
+/* A registry; its members are the library's own. */
 typedef struct cg_params cg_params;
 
 /* An empty registry of F32 or F64 parameters, which come from `allocator`
@@ -36,6 +37,7 @@ CG_API cg_tensor *cg_params_add(cg_params *params, const char *name, int rank,
 
 /* ---- looking ---- */
 
+/* The type of all parameters. */
 CG_API cg_dtype cg_params_dtype(const cg_params *params);
 /* The allocator in use; never NULL. */
 CG_API const cg_allocator *cg_params_allocator(const cg_params *params);
@@ -61,9 +63,10 @@ CG_API void *cg_params_alloc(cg_params *params, size_t size, cg_error *err);
 
 /* The end of a registry, to which a constructor that failed halfway returns. */
 typedef struct cg_params_position {
-  int parameters, blocks;
+  int parameters, blocks; /* the library's own */
 } cg_params_position;
 
+/* The end as it is now. */
 CG_API cg_params_position cg_params_end(const cg_params *params);
 /* Frees what was added since: parameters and memory. */
 CG_API void cg_params_drop(cg_params *params, cg_params_position to);

@@ -48,13 +48,15 @@
 extern "C" {
 #endif
 
+/* The cells of the formulas above. */
 typedef enum cg_cell_kind {
-  CG_CELL_RNN,
-  CG_CELL_LSTM,
-  CG_CELL_GRU,
-  CG_CELL_COUNT
+  CG_CELL_RNN,  /* Elman's */
+  CG_CELL_LSTM, /* long short-term memory */
+  CG_CELL_GRU,  /* gated recurrent unit */
+  CG_CELL_COUNT /* how many there are */
 } cg_cell_kind;
 
+/* What kind of net; unset fields have the defaults named. */
 typedef struct cg_rnn_config {
   cg_cell_kind cell;          /* unset: RNN */
   const cg_cell *custom;      /* a cell of your own, which the net keeps a
@@ -99,6 +101,7 @@ typedef struct cg_rnn_config {
                                 none */
 } cg_rnn_config;
 
+/* A net; its members are the library's own. */
 typedef struct cg_rnn cg_rnn;
 
 /* Adds the net `name` to a registry, which owns it. Weights and biases are
@@ -150,6 +153,7 @@ CG_API cg_status cg_rnn_state_keep(cg_tape *tape, cg_mark mark,
 
 /* ---- a whole sequence ---- */
 
+/* What a sequence gives. */
 typedef struct cg_rnn_result {
   cg_tensor *h;      /* h_t of the last layer for all t, [T, B, D*R]: of two
                         directions side by side */

@@ -13,19 +13,20 @@ extern "C" {
 
 /* ---- a ledger: gradients split by the step that used the parameter ---- */
 
-/* Records the loss L_t (one element) of the output h_t [B, H] at step t = 0 ..
- * T-1. NULL means that step t has none, unless there is an error on the tape.
+/* Records the loss L_t (one element) of the output h_t [B, H] at step t, which
+ * counts from 0. NULL means that step t has none, unless there is an error on the tape.
  */
 typedef cg_tensor *(*cg_step_loss)(cg_tape *tape, cg_tensor *h_t, int64_t t,
                                    void *context);
 
+/* The gradients of all parameters, step by step. */
 typedef struct cg_rnn_ledger {
   int64_t steps; /* T */
   int count;     /* of parameters */
   double **part; /* part[i] [T, shape of parameter i of the registry]: dL/dw(t),
                     zeros where step t does not use it */
   double loss;   /* L = sum_t L_t */
-  const cg_allocator *allocator;
+  const cg_allocator *allocator; /* that of the block below */
   size_t size; /* of the one block that part and all arrays are in */
 } cg_rnn_ledger;
 

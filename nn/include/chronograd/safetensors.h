@@ -23,17 +23,17 @@ extern "C" {
 /* One array: borrowed memory, row-major. Types in files: F32, F64, I64, U8 and
  * BOOL (read as U8). */
 typedef struct cg_array {
-  const char *name;
-  cg_dtype dtype;
-  int rank;
-  int64_t shape[CG_MAX_RANK];
-  const void *data;
+  const char *name;           /* its name in the file */
+  cg_dtype dtype;             /* the element type */
+  int rank;                   /* the number of axes, */
+  int64_t shape[CG_MAX_RANK]; /* and their sizes */
+  const void *data;           /* the elements */
 } cg_array;
 
 /* One line of a file's "__metadata__". */
 typedef struct cg_metadata {
-  const char *key;
-  const char *value;
+  const char *key;   /* no two lines have the same */
+  const char *value; /* a text */
 } cg_metadata;
 
 /* An opened file, read into memory whole. */

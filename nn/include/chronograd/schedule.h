@@ -44,6 +44,7 @@ typedef struct cg_one_cycle {
   bool linear;       /* along lines instead */
 } cg_one_cycle;
 
+/* The factor of that cycle at update n. */
 CG_API double cg_lr_one_cycle(double n, const cg_one_cycle *cycle);
 
 /* A rate that falls when the loss no longer does. Begin with the settings and
@@ -56,9 +57,8 @@ typedef struct cg_plateau {
   int64_t patience; /* worse losses that are put up with; unset: 10, < 0: 0 */
   int64_t cooldown; /* losses after a fall that do not count; unset: 0 */
   double min_lr;    /* unset: 0 */
-  /* what it remembers */
-  bool started;
-  double best;
+  bool started;     /* what it remembers: is there a loss yet, */
+  double best;      /* the best of them, */
   int64_t worse;    /* losses since the best, or the last fall */
   int64_t cooling;  /* that still do not count */
 } cg_plateau;
