@@ -30,21 +30,22 @@ extern "C" {
 /* Something of the caller's that is saved and loaded as well: row-major memory,
  * such as a position in the data, or a state carried from window to window. */
 typedef struct cg_training_array {
-  const char *name;
-  cg_dtype dtype;
-  int rank;
-  int64_t shape[CG_MAX_RANK];
-  void *data; /* read by saving, written by loading */
+  const char *name;           /* without "array."; no two alike */
+  cg_dtype dtype;             /* of its elements */
+  int rank;                   /* 0 .. CG_MAX_RANK */
+  int64_t shape[CG_MAX_RANK]; /* the first `rank` sizes */
+  void *data;                 /* read by saving, written by loading */
 } cg_training_array;
 
+/* What a run is made of. All of it is borrowed. */
 typedef struct cg_training {
   cg_params *params;       /* needed */
   cg_optimizer *optimizer; /* of these parameters; NULL: none */
   cg_plateau *plateau;     /* NULL: none; other schedules have no state */
   cg_rng *const *rngs;     /* the generators in use */
-  int n_rngs;
-  const cg_training_array *arrays;
-  int n_arrays;
+  int n_rngs;              /* how many; 0: none */
+  const cg_training_array *arrays; /* whatever else the run needs */
+  int n_arrays;                    /* how many; 0: none */
 } cg_training;
 
 /* Writes it all, and the `n_metadata` lines, to `path`, which changes

@@ -48,14 +48,17 @@
 extern "C" {
 #endif
 
+/* How far the losses are carried back, and how often. Unset is 0 or NULL. */
 typedef struct cg_tbptt_config {
   int64_t horizon; /* k2 >= 1, needed */
   int64_t period;  /* k1, 1 .. k2; unset: k2 */
   double cut;      /* c, 0 <= c < 1; unset: windows are not randomised. Not with
                       a period below k2 */
-  cg_rng *rng;     /* for the cuts; borrowed */
+  cg_rng *rng;     /* draws the cuts, needed for cut > 0; borrowed */
 } cg_tbptt_config;
 
+/* A net on its way through a sequence: where it is, and the values of the
+ * states from which the windows to come begin. */
 typedef struct cg_tbptt cg_tbptt;
 
 /* Truncated BPTT for a net, which is borrowed, at the beginning of a sequence.
@@ -77,7 +80,9 @@ CG_API cg_status cg_tbptt_restart(cg_tbptt *tb, cg_rnn_state first,
  * losses are to be counted now. begin <= fresh < end, or all equal if there is
  * nothing new. */
 typedef struct cg_window {
-  int64_t begin, fresh, end;
+  int64_t begin; /* the first step that is recorded */
+  int64_t fresh; /* the first one whose loss counts */
+  int64_t end;   /* behind the last one */
 } cg_window;
 
 /* The next window of a sequence of `steps` steps; the last one may have fewer
