@@ -98,6 +98,7 @@ present() {
     libxsmm-dev) has_module libxsmm && has_module libxsmmnoblas ;;
     libopenblas-dev) has_module openblas ;;
     libjansson-dev) has_module 'jansson >= 2.7' ;;
+    liblapacke-dev) has_module lapacke ;;
     gnuplot-nox) command -v gnuplot >/dev/null ;;
     graphviz) command -v dot >/dev/null ;;
     fortunes) [ -r /usr/share/games/fortunes/computers ] ;;
@@ -116,6 +117,7 @@ describe() {
     libxsmm-dev) say "libxsmm with its headers (optional: speed)" ;;
     libopenblas-dev) say "OpenBLAS with its headers (optional: speed)" ;;
     libjansson-dev) say "Jansson 2.7 or newer with its headers (model files)" ;;
+    liblapacke-dev) say "LAPACKE with its headers (optional: spectra)" ;;
     gnuplot-nox) say "gnuplot (optional: pictures)" ;;
     graphviz) say "Graphviz (optional: pictures)" ;;
     fortunes) say "the text files of fortune, or name text files yourself" ;;
