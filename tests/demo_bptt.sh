@@ -4,33 +4,10 @@
 #   demo_bptt.sh PROGRAM
 # shellcheck disable=SC2015
 
-set -u
-export LC_ALL=C
+# shellcheck source=tests/demo_common.sh
+. "$(dirname "$0")/demo_common.sh"
 
-bptt=$(readlink -f "$1")
-golden=$(dirname "$(readlink -f "$0")")/golden
-room=$(mktemp -d) || exit 1
-trap 'rm -rf "$room"' EXIT
-cd "$room" || exit 1
-failures=0
-checks=0
-
-fail() {
-  echo "FAILED: $*"
-  sed 's/^/  out| /' out 2>/dev/null | head -n 30
-  sed 's/^/  err| /' err 2>/dev/null
-  failures=$((failures + 1))
-}
-
-# status WANT ARGUMENTS...: the exit status, output in ./out and ./err.
-status() {
-  local want=$1 got
-  shift
-  checks=$((checks + 1))
-  "$bptt" "$@" >out 2>err
-  got=$?
-  [ "$got" = "$want" ] || { fail "status $got, not $want: bptt $*"; return 1; }
-}
+golden=$here/golden
 
 # agrees ARGUMENTS...: status 0, nothing on stderr, 12 rows that all agree.
 agrees() {
@@ -38,16 +15,6 @@ agrees() {
   [ ! -s err ] || fail "stderr isn't empty: bptt $*"
   [ "$(grep -c ' agrees' out)" = 12 ] || fail "not 12 rows agree: bptt $*"
   grep -qx 'All agree\.' out || fail "no verdict: bptt $*"
-}
-
-# refuses WORDS ARGUMENTS...: status 2, and one line on stderr with WORDS.
-refuses() {
-  local words=$1
-  shift
-  status 2 "$@" || return
-  [ "$(wc -l <err)" = 1 ] || fail "not one line: bptt $*"
-  grep -q '^bptt: ' err || fail "no name in front: bptt $*"
-  grep -qF -- "$words" err || fail "\"$words\" isn't said: bptt $*"
 }
 
 # file NAME JSON BYTES: a safetensors file with that header and zeros as data.
@@ -134,16 +101,9 @@ for option in --out --dot; do
 done
 cmp -s graph.dot before || fail "the case was overwritten"
 refuses "--dot: both is already in use" --out both --dot both
-if [ -c /dev/full ]; then
-  refuses "--dot" --dot /dev/full
-  for arguments in '' --help; do
-    checks=$((checks + 1))
-    # shellcheck disable=SC2086
-    "$bptt" $arguments >/dev/full 2>err
-    [ $? = 2 ] && [ "$(wc -l <err)" = 1 ] ||
-      fail "a full disk goes unnoticed: bptt $arguments"
-  done
-fi
+[ ! -c /dev/full ] || refuses "--dot" --dot /dev/full
+full_disk
+full_disk --help
 
 # ---- LSTM and GRU ----
 
@@ -197,8 +157,9 @@ table jacobian 5 9
 table truncation 7 9
 table cost 7 6
 table cost_units 7 4
-awk -F '\t' 'NR > 1 { sum += $4 } END { exit !(sum > 0.999999 && sum < 1.000001) }' \
-  s.paths.tsv || fail "the shares of all paths don't add up to 1"
+awk -F '\t' 'NR > 1 { sum += $4 }
+  END { exit !(sum > 0.999999 && sum < 1.000001) }' s.paths.tsv ||
+  fail "the shares of all paths don't add up to 1"
 if command -v gnuplot >/dev/null; then
   for picture in ledger paths lags jacobian truncation cost; do
     grep -q '<svg' "s.$picture.svg" || fail "no picture of $picture"
@@ -212,11 +173,7 @@ refuses "--dtype f32 doesn't go with --study" --study --dtype f32
 refuses "--dot doesn't go with --study" --study --dot s.dot
 refuses "no/such/room/s.ledger.tsv" --study --steps 2 --out no/such/room/s
 refuses "--study takes no value" --study=5
-checks=$((checks + 1))
-mkdir bin && for tool in sh env; do ln -s "$(command -v $tool)" bin/; done
-PATH=$room/bin "$bptt" --study --steps 3 --out plain >out 2>err ||
-  fail "it needs gnuplot"
-grep -q 'gnuplot is not installed' out || fail "not said that gnuplot is missing"
+without_gnuplot --study --steps 3 --out plain
 [ -s plain.cost.tsv ] && [ ! -e plain.cost.svg ] || fail "not the tables alone"
 
 # ---- files ----
@@ -308,7 +265,7 @@ without_files() {
   [ ! -e out.safetensors ] || fail "there is a file all the same"
 }
 
-if "$bptt" --no-differences --out probe >/dev/null 2>err; then
+if "$program" --no-differences --out probe >/dev/null 2>err; then
   with_files
 elif grep -q jansson err; then
   without_files
@@ -316,5 +273,4 @@ else
   fail "files neither work nor are left out"
 fi
 
-echo "demo_bptt: $checks runs, $failures failures"
-[ "$failures" = 0 ]
+finish

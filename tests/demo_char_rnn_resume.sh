@@ -3,29 +3,8 @@
 # any moment, ends with the same files, bit for bit, as one that was not.
 # usage: demo_char_rnn_resume.sh PROGRAM
 
-set -u
-export LC_ALL=C
-program=$(readlink -f "${1:?usage: demo_char_rnn_resume.sh PROGRAM}")
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-failures=0
-
-bad() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
-
-# refuses STATUS PATTERN ARGUMENT...: that exit status, and one line on stderr.
-refuses() {
-  local want=$1 pattern=$2 status
-  shift 2
-  timeout 20 "$program" train "$@" >out 2>err </dev/null
-  status=$?
-  [ "$status" = "$want" ] || bad "exit status $status, not $want: $*"
-  [ "$(wc -l <err)" = 1 ] || bad "not one line on stderr: $*: $(cat err)"
-  grep -q -- "$pattern" err || bad "no '$pattern' for $*: $(cat err)"
-}
+# shellcheck source=tests/demo_common.sh
+. "$(dirname "$0")/demo_common.sh"
 
 awk 'BEGIN {
   n = split("every winter the old lighthouse keeper wrote eleven letters to " \
@@ -39,9 +18,9 @@ awk 'BEGIN {
 
 if ! "$program" train --data words.txt --hidden 8 --iterations 1 \
   --resume probe.state >out 2>err; then
-  [ "$(wc -l <err)" = 1 ] || bad "no single line without a JSON library"
+  [ "$(wc -l <err)" = 1 ] || fail "no single line without a JSON library"
   echo "states cannot be saved in this build: that part is left out"
-  [ "$failures" = 0 ]
+  finish
   exit
 fi
 
@@ -62,10 +41,10 @@ killed() {
     else
       wait "$job" && return
     fi
-    [ -s run.err ] && bad "it complained: $(cat run.err)"
+    [ -s run.err ] && fail "it complained: $(cat run.err)"
     [ "$runs" -gt 25 ] && longest=$((runs / 5))
   done
-  bad "it never came to its end: $*"
+  fail "it never came to its end: $*"
 }
 
 # The columns of a log that are not times.
@@ -81,20 +60,20 @@ for options in "--cell rnn --layers 2 --schedule cosine --warmup 0.1" \
   set -- --data words.txt --hidden 48 --batch 8 --steps 16 --iterations 600 \
     --save-every 7 $options
   "$program" train "$@" --resume whole$i.state --save whole$i.safetensors \
-    --log whole$i.tsv >whole.out || bad "training at one go: $options"
-  killed 0.5 "$@" --resume part$i.state --save part$i.safetensors \
+    --log whole$i.tsv >whole.out || fail "training at one go: $options"
+  killed 0.2 "$@" --resume part$i.state --save part$i.safetensors \
     --log part$i.tsv
-  cmp whole$i.state part$i.state || bad "another state: $options"
-  cmp whole$i.safetensors part$i.safetensors || bad "another model: $options"
+  cmp whole$i.state part$i.state || fail "another state: $options"
+  cmp whole$i.safetensors part$i.safetensors || fail "another model: $options"
   cmp -s <(figures whole$i.tsv) <(figures part$i.tsv) ||
-    bad "another log: $options"
+    fail "another log: $options"
   # Without --resume the numbers are those, too.
-  "$program" train "$@" --save plain.safetensors >plain.out || bad "plain"
+  "$program" train "$@" --save plain.safetensors >plain.out || fail "plain"
   cmp -s whole$i.safetensors plain.safetensors ||
-    bad "--resume changes the model: $options"
+    fail "--resume changes the model: $options"
 done
 echo "$kills kills"
-[ "$kills" -ge 5 ] || bad "only $kills runs were killed"
+[ "$kills" -ge 5 ] || fail "only $kills runs were killed"
 
 # ---- after the end, and after Ctrl-C ----
 
@@ -102,22 +81,23 @@ set -- --data words.txt --hidden 16 --batch 8 --steps 16 --save-every 10
 "$program" train "$@" --iterations 60 --resume done.state >one.out
 cp done.state before.state
 "$program" train "$@" --iterations 60 --resume done.state >two.out ||
-  bad "resuming what is done"
-grep -q "resuming done.state after 60 iterations" two.out || bad "not resumed"
-grep -q "trained 0 iterations" two.out || bad "it trained on"
-cmp -s done.state before.state || bad "what is done has changed"
+  fail "resuming what is done"
+grep -q "resuming done.state after 60 iterations" two.out || fail "not resumed"
+grep -q "trained 0 iterations" two.out || fail "it trained on"
+cmp -s done.state before.state || fail "what is done has changed"
 
 # The same command twice, each time stopped as soon as it has said something.
 for expected in "bytes to train on" "resuming timed.state"; do
-  "$program" train "$@" --seconds 20 --resume timed.state >timed.out 2>&1 &
+  : >timed.out # not what the first one said
+  "$program" train "$@" --seconds 20 --resume timed.state >>timed.out 2>&1 &
   job=$!
   for _ in $(seq 100); do
     grep -q "% *iteration" timed.out && break
     sleep 0.1
   done
   kill -TERM "$job"
-  wait "$job" || bad "a stopped training failed: $(cat timed.out)"
-  grep -q "$expected" timed.out || bad "no '$expected': $(cat timed.out)"
+  wait "$job" || fail "a stopped training failed: $(cat timed.out)"
+  grep -q "$expected" timed.out || fail "no '$expected': $(cat timed.out)"
 done
 
 # ---- what is wrong ----
@@ -126,28 +106,27 @@ set -- --data words.txt --hidden 16 --batch 8 --steps 16
 base="--iterations 60 --resume done.state"
 # shellcheck disable=SC2086  # a list of words
 {
-  refuses 2 "begun with hidden 16, not 17" "$@" $base --hidden 17
-  refuses 2 "begun with embedding 0, not 5" "$@" $base --embedding 5
-  refuses 2 "begun with seed 1, not 2" "$@" $base --seed 2
-  refuses 2 "begun with iterations 60, not 61" "$@" $base --iterations 61
-  refuses 2 "optimizer-name adam, not sgd" "$@" $base --optimizer sgd
-  refuses 2 "schedule cosine, not step" "$@" $base --schedule step
+  refuses "begun with hidden 16, not 17" train "$@" $base --hidden 17
+  refuses "begun with embedding 0, not 5" train "$@" $base --embedding 5
+  refuses "begun with seed 1, not 2" train "$@" $base --seed 2
+  refuses "begun with iterations 60, not 61" train "$@" $base --iterations 61
+  refuses "optimizer-name adam, not sgd" train "$@" $base --optimizer sgd
+  refuses "schedule cosine, not step" train "$@" $base --schedule step
   head -c 29990 words.txt >other.txt
-  refuses 2 "another text" "$@" $base --data other.txt
+  refuses "another text" train "$@" $base --data other.txt
 }
-refuses 2 "in use" "$@" --resume words.txt
-refuses 2 "in use" "$@" --resume both --save both
-refuses 2 "none of constant" "$@" --schedule sinus
-refuses 2 "none of adam" "$@" --optimizer lbfgs
-refuses 2 "not in 0" "$@" --warmup 2
-refuses 1 "nowhere" "$@" --resume nowhere/a.state
+refuses "in use" train "$@" --resume words.txt
+refuses "in use" train "$@" --resume both --save both
+refuses "none of constant" train "$@" --schedule sinus
+refuses "none of adam" train "$@" --optimizer lbfgs
+refuses "not in 0" train "$@" --warmup 2
+complains 1 "nowhere" train "$@" --resume nowhere/a.state
 head -c 3000 done.state >cut.state
-refuses 2 "cut.state" "$@" --iterations 60 --resume cut.state
+refuses "cut.state" train "$@" --iterations 60 --resume cut.state
 "$program" train "$@" --iterations 1 --save m.safetensors >/dev/null
-refuses 2 "no state of char_rnn" "$@" --iterations 60 --resume m.safetensors
+refuses "no state of char_rnn" train "$@" --iterations 60 --resume m.safetensors
 sed 's/"optimizer":"adam"/"optimizer":"adab"/' done.state >kind.state
-refuses 2 "adab" "$@" --iterations 60 --resume kind.state
-cmp -s done.state before.state || bad "a refusal changed the state"
+refuses "adab" train "$@" --iterations 60 --resume kind.state
+cmp -s done.state before.state || fail "a refusal changed the state"
 
-[ "$failures" = 0 ] && echo "char_rnn --resume: all as it should be"
-[ "$failures" = 0 ]
+finish

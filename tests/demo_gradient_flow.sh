@@ -3,42 +3,8 @@
 # one clear line for each thing that is wrong.
 #   demo_gradient_flow.sh PROGRAM
 
-set -u
-export LC_ALL=C
-
-flow=$(readlink -f "$1")
-room=$(mktemp -d) || exit 1
-trap 'rm -rf "$room"' EXIT
-cd "$room" || exit 1
-failures=0
-checks=0
-
-fail() {
-  echo "FAILED: $*"
-  sed 's/^/  out| /' out 2>/dev/null | head -n 40
-  sed 's/^/  err| /' err 2>/dev/null
-  failures=$((failures + 1))
-}
-
-# status WANT ARGUMENTS...: the exit status, output in ./out and ./err.
-status() {
-  local want=$1 got
-  shift
-  checks=$((checks + 1))
-  "$flow" "$@" >out 2>err
-  got=$?
-  [ "$got" = "$want" ] || { fail "status $got, not $want: $*"; return 1; }
-}
-
-# refuses WORDS ARGUMENTS...: status 2, and one line on stderr with WORDS.
-refuses() {
-  local words=$1
-  shift
-  status 2 "$@" || return
-  [ "$(wc -l <err)" = 1 ] || fail "not one line: $*"
-  grep -q '^gradient_flow: ' err || fail "no name in front: $*"
-  grep -qF -- "$words" err || fail "\"$words\" isn't said: $*"
-}
+# shellcheck source=tests/demo_common.sh
+. "$(dirname "$0")/demo_common.sh"
 
 small=(--hidden 6 --gap 12 --steps 400)
 status 0 "${small[@]}" --out g
@@ -83,11 +49,7 @@ cmp -s out first && fail "the seed does nothing"
 status 0 "${small[@]}" --hidden 7 --radius 2 --radius 0.3 # an odd one
 status 0 --help
 
-checks=$((checks + 1))
-mkdir bin && for tool in sh env; do ln -s "$(command -v $tool)" bin/; done
-PATH=$room/bin "$flow" "${small[@]}" --out plain >out 2>err ||
-  fail "it needs gnuplot"
-grep -q 'gnuplot is not installed' out || fail "not said that gnuplot is missing"
+without_gnuplot "${small[@]}" --out plain
 [ -s plain.norms.tsv ] && [ ! -e plain.norms.svg ] || fail "not tables alone"
 
 refuses "--radios" --radios 1
@@ -104,11 +66,6 @@ refuses "--seed" --seed -1
 refuses "\"flow.tsv\"" flow.tsv
 refuses "--out: a file needs a name" --out ""
 refuses "no/such/room/g.norms.tsv" --out no/such/room/g "${small[@]}"
-if [ -c /dev/full ]; then
-  checks=$((checks + 1))
-  "$flow" "${small[@]}" --radius 1 >/dev/full 2>err
-  [ $? = 2 ] || fail "a full disk goes unnoticed"
-fi
+full_disk "${small[@]}" --radius 1
 
-echo "demo_gradient_flow: $checks runs, $failures failures"
-[ "$failures" = 0 ]
+finish

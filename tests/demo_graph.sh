@@ -3,32 +3,8 @@
 # line for each thing that is wrong.
 #   demo_graph.sh PROGRAM
 
-set -u
-export LC_ALL=C
-
-graph=$(readlink -f "$1")
-room=$(mktemp -d) || exit 1
-trap 'rm -rf "$room"' EXIT
-cd "$room" || exit 1
-failures=0
-checks=0
-
-fail() {
-  echo "FAILED: $*"
-  sed 's/^/  out| /' out 2>/dev/null | head -n 30
-  sed 's/^/  err| /' err 2>/dev/null
-  failures=$((failures + 1))
-}
-
-# status WANT ARGUMENTS...: the exit status, output in ./out and ./err.
-status() {
-  local want=$1 got
-  shift
-  checks=$((checks + 1))
-  "$graph" "$@" >out 2>err
-  got=$?
-  [ "$got" = "$want" ] || { fail "status $got, not $want: graph $*"; return 1; }
-}
+# shellcheck source=tests/demo_common.sh
+. "$(dirname "$0")/demo_common.sh"
 
 # value WANT ARGUMENTS...: the first line ends in "= WANT".
 value() {
@@ -42,22 +18,11 @@ value() {
 
 # row NAME FIGURES: a row of the last table, without the spaces between.
 row() {
-  [ "$(awk -v name="$1" 'NR > 2 && $1 == name { $1 = ""; print }' out)" = " $2" ] ||
+  [ " $2" = "$(awk -v name="$1" '
+    NR > 2 && $1 == name { $1 = ""; print }' out)" ] ||
     fail "the row of $1 isn't $2"
 }
 
-# refuses WORDS ARGUMENTS...: status 2, and one line on stderr with WORDS.
-refuses() {
-  local words=$1
-  shift
-  status 2 "$@" || return
-  [ "$(wc -l <err)" = 1 ] || fail "not one line: graph $*"
-  grep -q '^graph: ' err || fail "no name in front: graph $*"
-  grep -qF -- "$words" err || fail "\"$words\" isn't said: graph $*"
-}
-
-# Derivatives of tanh(w x + b) by its closed form: u = 1 - y^2,
-# y_w = u x, y_wx = u - 2 y u w x, and so on.
 value -0.2913126125 'tanh(w*x + b)' x=0.5 w=-1.2 b=0.3
 row w '-1.2 0.45756848 0.13329547 0.59522783 0.26659094'
 row x '0.5 -1.0981644 0.59522783 0.7677819 -0.63981825'
@@ -119,11 +84,6 @@ refuses "no finite number" 'x' x=one
 refuses "is no NAME=VALUE" 'x' x
 refuses "--dott" 'x' x=1 --dott
 refuses "--dot needs a value" 'x' x=1 --dot
-if [ -c /dev/full ]; then
-  checks=$((checks + 1))
-  "$graph" 'x' x=1 >/dev/full 2>err
-  [ $? = 2 ] || fail "a full disk goes unnoticed"
-fi
+full_disk 'x' x=1
 
-echo "demo_graph: $checks runs, $failures failures"
-[ "$failures" = 0 ]
+finish

@@ -3,42 +3,8 @@
 # line for each thing that is wrong.
 #   demo_moons.sh PROGRAM
 
-set -u
-export LC_ALL=C
-
-moons=$(readlink -f "$1")
-room=$(mktemp -d) || exit 1
-trap 'rm -rf "$room"' EXIT
-cd "$room" || exit 1
-failures=0
-checks=0
-
-fail() {
-  echo "FAILED: $*"
-  sed 's/^/  out| /' out 2>/dev/null | head -n 30
-  sed 's/^/  err| /' err 2>/dev/null
-  failures=$((failures + 1))
-}
-
-# status WANT ARGUMENTS...: the exit status, output in ./out and ./err.
-status() {
-  local want=$1 got
-  shift
-  checks=$((checks + 1))
-  "$moons" "$@" >out 2>err
-  got=$?
-  [ "$got" = "$want" ] || { fail "status $got, not $want: moons $*"; return 1; }
-}
-
-# refuses WORDS ARGUMENTS...: status 2, and one line on stderr with WORDS.
-refuses() {
-  local words=$1
-  shift
-  status 2 "$@" || return
-  [ "$(wc -l <err)" = 1 ] || fail "not one line: moons $*"
-  grep -q '^moons: ' err || fail "no name in front: moons $*"
-  grep -qF -- "$words" err || fail "\"$words\" isn't said: moons $*"
-}
+# shellcheck source=tests/demo_common.sh
+. "$(dirname "$0")/demo_common.sh"
 
 for seed in 1 2 3; do
   status 0 --seed "$seed" || continue
@@ -65,10 +31,7 @@ awk -F '\t' 'NF == 3 && ($3 < 0 || $3 > 1) { exit 1 }' "it's.tsv" ||
 if command -v gnuplot >/dev/null; then
   grep -q '<svg' "it's.svg" || fail "no picture"
 fi
-checks=$((checks + 1))
-mkdir bin && for tool in sh env; do ln -s "$(command -v $tool)" bin/; done
-PATH=$room/bin "$moons" --out plain >out 2>err || fail "it needs gnuplot"
-grep -q 'gnuplot is not installed' out || fail "not said that gnuplot is missing"
+without_gnuplot --out plain
 [ -s plain.tsv ] && [ ! -e plain.svg ] || fail "not the table alone"
 
 status 0 --help
@@ -80,11 +43,6 @@ refuses "--steps: \"3x\"" --steps 3x
 refuses "--seed" --seed -1
 refuses "\"moons.tsv\"" moons.tsv
 refuses "no/such/room/moons.tsv" --out no/such/room/moons --steps 1
-if [ -c /dev/full ]; then
-  checks=$((checks + 1))
-  "$moons" --steps 1 >/dev/full 2>err
-  [ $? = 2 ] || fail "a full disk goes unnoticed"
-fi
+full_disk --steps 1
 
-echo "demo_moons: $checks runs, $failures failures"
-[ "$failures" = 0 ]
+finish
