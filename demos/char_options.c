@@ -22,14 +22,14 @@ enum {
 
 static const struct option train_options[] = {
     ROW("data", DATA), ROW("cell", CELL), ROW("embedding", EMBEDDING),
-    ROW("hidden", HIDDEN),
-    ROW("layers", LAYERS), ROW("batch", BATCH), ROW("steps", STEPS),
+    ROW("hidden", HIDDEN), ROW("layers", LAYERS), ROW("batch", BATCH),
+    ROW("steps", STEPS),
     ROW("iterations", ITERATIONS), ROW("seconds", SECONDS),
     ROW("optimizer", OPTIMIZER), ROW("lr", LR), ROW("clip", CLIP),
     ROW("val-fraction", VAL_FRACTION), ROW("validations", VALIDATIONS),
     ROW("schedule", SCHEDULE), ROW("warmup", WARMUP), ROW("resume", RESUME),
-    ROW("save-every", SAVE_EVERY), ROW("threads", THREADS), ROW("seed", SEED), ROW("save", SAVE),
-    ROW("log", LOG), END};
+    ROW("save-every", SAVE_EVERY), ROW("threads", THREADS), ROW("seed", SEED),
+    ROW("save", SAVE), ROW("log", LOG), END};
 static const struct option sample_options[] = {
     ROW("model", MODEL), ROW("prompt", PROMPT), ROW("length", LENGTH),
     ROW("temperature", TEMPERATURE), ROW("seed", SEED), END};

@@ -16,9 +16,9 @@ const char *const cli_program = "experiments";
 
 static const char usage[] =
     "usage: experiments [OPTION...] [NAME...]\n"
-    "Trains recurrent nets on classic tasks, from several seeds each, and checks\n"
-    "whether they learn them. NAME is the beginning of an experiment's name, such\n"
-    "as adding; without any, all are run.\n"
+    "Trains recurrent nets on classic tasks, from several seeds each, and\n"
+    "checks whether they learn them. NAME is the beginning of an experiment's\n"
+    "name, such as adding; without any, all are run.\n"
     "\n"
     "  --list             print the experiments and their criteria\n"
     "  --seed N           the first seed (1)\n"
@@ -48,7 +48,8 @@ static const task tasks[] = {
 enum { N_TASKS = sizeof tasks / sizeof *tasks };
 static const int quick_tasks[] = {4, 5};
 
-enum { OPT_LIST = 256, OPT_SEED, OPT_SEEDS, OPT_MOST, OPT_THREADS, OPT_QUICK, OPT_HELP };
+enum { OPT_LIST = 256, OPT_SEED, OPT_SEEDS, OPT_MOST, OPT_THREADS, OPT_QUICK,
+       OPT_HELP };
 
 static const struct option long_options[] = {
     {"list", no_argument, NULL, OPT_LIST},

@@ -3,8 +3,9 @@
  *     a_0 = x    z_l = a_{l-1} W_l^T + b_l    a_l = tanh(z_l)    l = 1, 2, 3
  *     logits o = z_3, p = softmax(o), L = mean over examples of -log p[y]
  *
- *     delta_3 = (p - onehot(y)) / N     delta_l = (1 - a_l^2) (delta_{l+1} W_{l+1})
- *     dW_l = delta_l^T a_{l-1}          db_l = sum over examples of delta_l
+ *     delta_3 = (p - onehot(y)) / N
+ *     delta_l = (1 - a_l^2) (delta_{l+1} W_{l+1})
+ *     dW_l = delta_l^T a_{l-1}    db_l = sum over examples of delta_l
  *
  * One example per row. delta_l = dL/dz_l is the error signal of layer l.
  */

@@ -11,11 +11,12 @@ const char *const cli_program = "sunspots";
 
 static const char usage[] =
     "usage: sunspots [OPTION...]\n"
-    "Fits nets (GRU) to the yearly sunspot numbers of 1700 to 1920 and forecasts\n"
-    "each year after from those before it. The criterion: on 1921 to 1955 the\n"
-    "relative variance of every net is below that of a linear autoregression of\n"
-    "order 9, and that of the nets' mean is at most 0.10. (Later cycles are\n"
-    "stronger than any that was fitted, and there the linear one holds out.)\n"
+    "Fits nets (GRU) to the yearly sunspot numbers of 1700 to 1920 and\n"
+    "forecasts each year after from those before it. The criterion: on 1921 to\n"
+    "1955 the relative variance of every net is below that of a linear\n"
+    "autoregression of order 9, and that of the nets' mean is at most 0.10.\n"
+    "(Later cycles are stronger than any that was fitted, and there the linear\n"
+    "one holds out.)\n"
     "\n"
     "  --seed N           of the first net (1)\n"
     "  --nets N           how many, from as many seeds (5)\n"
@@ -25,8 +26,8 @@ static const char usage[] =
     "  --out BASE         write BASE.tsv and, with gnuplot, draw BASE.svg\n"
     "  --help             print this\n"
     "\n"
-    "Exit status: 0 the criterion is met, 1 not so, 2 bad usage or a file that\n"
-    "cannot be written.\n";
+    "Exit status: 0 the criterion is met, 1 not so, 2 bad usage or a file\n"
+    "that cannot be written.\n";
 
 enum { OPT_SEED = 256, OPT_NETS, OPT_HIDDEN, OPT_STEPS, OPT_LR, OPT_OUT,
        OPT_HELP };
@@ -53,7 +54,8 @@ static bool parse_option(command *c, int option) {
   case OPT_SEED: return cli_uint64("--seed", optarg, &c->net.seed);
   case OPT_NETS: return cli_int64("--nets", optarg, 1, 1000, &c->nets);
   case OPT_HIDDEN: return cli_int64("--hidden", optarg, 1, 512, &c->net.hidden);
-  case OPT_STEPS: return cli_int64("--steps", optarg, 1, 1000000, &c->net.steps);
+  case OPT_STEPS:
+    return cli_int64("--steps", optarg, 1, 1000000, &c->net.steps);
   case OPT_LR: return cli_double("--lr", optarg, 0, 1, &c->net.lr);
   case OPT_OUT: c->out = optarg; return true;
   default: return c->help = true;

@@ -14,7 +14,8 @@ bool task_net_make(task_net *net, const task_net_config *c, cg_error *err) {
   if (!net->tape) return cg_error_set(err, CG_ERR_NOMEM, "tape", NULL), false;
   net->params = cg_params_new(NULL, CG_F32, err);
   if (net->params) net->rnn = cg_rnn_new(net->params, "rnn", &rnn, &rng, err);
-  if (net->rnn) net->fc = cg_linear_layer_new(net->params, "fc", &fc, &rng, err);
+  if (net->rnn)
+    net->fc = cg_linear_layer_new(net->params, "fc", &fc, &rng, err);
   if (net->fc) net->adam = cg_adam_new(net->params, &adam, err);
   return net->adam != NULL;
 }

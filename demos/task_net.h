@@ -26,7 +26,7 @@ typedef struct task_net {
 bool task_net_make(task_net *net, const task_net_config *config, cg_error *err);
 void task_net_free(task_net *net);
 
-/* The outputs for x [T, B, I]: of all steps [T, B, K], or of the last [B, K]. */
+/* The outputs for x [T, B, I]: of all steps [T, B, K] or of the last [B, K]. */
 cg_tensor *task_net_all(const task_net *net, cg_tensor *x);
 cg_tensor *task_net_last(const task_net *net, cg_tensor *x);
 

@@ -1,8 +1,8 @@
 /* arena.h - bump memory with mark and rewind.
  *
  * Blocks form a chain; those behind the current one are empty and wait to be
- * used again. Invariant: all live bytes lie in the blocks from `first` to `cur`,
- * below each block's `top`. Nothing is returned to the allocator before
+ * used again. Invariant: all live bytes lie in the blocks from `first` to
+ * `cur`, below each block's `top`. Nothing is returned to the allocator before
  * arena_free.
  */
 #ifndef CG_ENGINE_ARENA_H

@@ -151,8 +151,8 @@ void kernel_gemm_use(gemm_args *g, const void *form);
 /* The same as kernel_gemm by plain loops: the reference, and the portable
  * path. */
 void kernel_gemm_plain(const gemm_args *g);
-/* One column of C from an A that is not transposed and the column of B, which is
- * contiguous; g->c points to it. */
+/* One column of C from an A that is not transposed and the column of B, which
+ * is contiguous; g->c points to it. */
 void kernel_gemm_column(const gemm_args *g, const void *column);
 /* What kernel_gemm uses for products that are not tiny: "libxsmm", "cblas",
  * "plain". */

@@ -62,7 +62,7 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
 /* The row r of an operand. */
 #define ROW(T, x, r) ((const T *)(x).data + (r) * (x).ld)
 
-/* ---- lstm: y = (h, c, i, f, g, o) from z = (z_i, z_f, z_g, z_o) and c' ---- */
+/* ---- lstm: y = (h, c, i, f, g, o) from z = (z_i, z_f, z_g, z_o), c' ---- */
 
 #define LSTM(S, T, EXP, TANH)                                                \
   CG_CLONES static void lstm_##S(int64_t rows, int64_t H, T *y,              \
@@ -127,7 +127,7 @@ void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
     lstm_grad_f64(rows, H, g, gy, y, c);
 }
 
-/* ---- gru: y = (h, r, u, n) from xp and hp, of parts r, u, n each, and h' -- */
+/* ---- gru: y = (h, r, u, n) from xp and hp, of parts r, u, n each, h' ---- */
 
 #define GRU(S, T, EXP, TANH)                                                 \
   CG_CLONES static void gru_##S(int64_t rows, int64_t H, T *y,               \

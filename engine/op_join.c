@@ -31,7 +31,7 @@ static cg_status check_alike(const cg_call *call, int i, int axis) {
                       cg_dtype_name(a->dtype), i, cg_dtype_name(b->dtype));
 }
 
-/* Copies x to where it begins in out, whose strides along x's axes are given. */
+/* Copies x to where it begins in out, whose strides on x's axes are given. */
 static void place(cg_tensor *out, int64_t offset, const int64_t *strides,
                   const cg_tensor *x) {
   char *at =
@@ -120,8 +120,8 @@ static cg_status concat_infer(const cg_call *call, cg_spec *spec) {
     if (status) return status;
     if (__builtin_add_overflow(spec->shape[axis], call->in[i]->dims[axis],
                                &spec->shape[axis]))
-      return cg_call_fail(call, CG_ERR_SHAPE, "the sizes along axis %d overflow",
-                          axis);
+      return cg_call_fail(call, CG_ERR_SHAPE,
+                          "the sizes along axis %d overflow", axis);
   }
   return CG_OK;
 }

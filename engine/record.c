@@ -134,12 +134,13 @@ static bool reach(int rank, const int64_t *shape, const int64_t *strides,
 static bool view_stays_inside(const cg_tensor *x, const cg_spec *spec) {
   int64_t n, first = 0, last = 0, lo = spec->offset, hi = spec->offset;
   if (!shape_numel(spec->rank, spec->shape, &n) || n == 0) return true;
-  return t_numel(x) && reach(x->rank, t_shape(x), t_strides(x), &first, &last) &&
+  return t_numel(x) &&
+         reach(x->rank, t_shape(x), t_strides(x), &first, &last) &&
          reach(spec->rank, spec->shape, spec->strides, &lo, &hi) &&
          lo >= first && hi <= last;
 }
 
-/* Can a shape rule's answer be true? Sizes are checked when memory is sought. */
+/* Can a shape rule's answer be true? Sizes are checked when memory is got. */
 static bool sound(const cg_call *call, const cg_spec *spec) {
   const char *what = NULL;
   if (spec->rank < 0 || spec->rank > CG_MAX_RANK)

@@ -107,7 +107,8 @@ static inline void dot_accepts(const char *const *parts, int n_parts) {
   free(svg);
 }
 
-static inline cg_tensor *named(const char *name, int rank, const int64_t *shape) {
+static inline cg_tensor *named(const char *name, int rank,
+                               const int64_t *shape) {
   cg_tensor *x = leaf_of(NULL, rank, shape);
   cg_leaf_fill(x, 0.385);
   cg_leaf_set_name(x, name);

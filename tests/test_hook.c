@@ -1,4 +1,4 @@
-/* test_hook.c - hooks: when they are called, with what, and what they change. */
+/* test_hook.c - hooks: when they are called, with what, what they change. */
 #include "engine_test.h"
 
 static cg_tape *tape;

@@ -114,7 +114,8 @@ START_TEST(transposed_operands) {
   for (int i = 0; i < MOST * 4; i++) v[i] = 0.31 * i - 3.17;
   cg_tensor *zt = cg_input(tape, CG_F64, CG_DIMS(12, 2), v);
   cg_tensor *ct = cg_input(tape, CG_F64, CG_DIMS(3, 2), v);
-  cg_tensor *z = cg_transpose(tape, zt, 0, 1), *c = cg_transpose(tape, ct, 0, 1);
+  cg_tensor *z = cg_transpose(tape, zt, 0, 1);
+  cg_tensor *c = cg_transpose(tape, ct, 0, 1);
   same(cg_lstm_gates(tape, z, c),
        cg_lstm_gates(tape, cg_contiguous(tape, z), cg_contiguous(tape, c)), 0);
   fine(tape);

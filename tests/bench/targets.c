@@ -1,4 +1,5 @@
-/* targets.c - what the rows shall reach, on one thread where no other number is said. */
+/* targets.c - what the rows shall reach, on one thread where no other number is
+ * said. */
 #include "bench.h"
 
 #include <string.h>

@@ -5,11 +5,11 @@
  * complete: the sum over all its uses. Each visit applies the op's derivative
  * rule. Nothing recurses, so depth is bounded by memory only.
  *
- * A derivative rule or a hook may itself call cg_grad or cg_backward on the same
- * tape: the inner walk leaves the running one as it found it. What an inner
- * cg_grad returns lives, unless recorded, as long as the caller's other
- * temporaries. Walks inside each other to a depth of 64 are allowed (STATE): one
- * that comes to the hook or rule that started it would never end.
+ * A derivative rule or a hook may itself call cg_grad or cg_backward on the
+ * same tape: the inner walk leaves the running one as it found it. What an
+ * inner cg_grad returns lives, unless recorded, as long as the caller's other
+ * temporaries. Walks inside each other to a depth of 64 are allowed (STATE):
+ * one that comes to the hook or rule that started it would never end.
  */
 #ifndef CHRONOGRAD_BACKWARD_H
 #define CHRONOGRAD_BACKWARD_H
@@ -48,8 +48,8 @@ CG_API void cg_grads_free(cg_grads *grads);
 /* Sets all gradients to zero and keeps their memory, so that the next walk over
  * the same leaves asks the system for none. */
 CG_API void cg_grads_zero(cg_grads *grads);
-/* The gradient of `leaf`, with its shape and type, which may be written to; NULL
- * if no walk came to that leaf. Owned by `grads`. */
+/* The gradient of `leaf`, with its shape and type, which may be written to;
+ * NULL if no walk came to that leaf. Owned by `grads`. */
 CG_API cg_tensor *cg_grads_get(const cg_grads *grads, const cg_tensor *leaf);
 /* Adds each gradient to its leaf's own. All leaves must be alive and still
  * require a gradient (STATE); on an error nothing is added. */
@@ -90,9 +90,9 @@ CG_API cg_status cg_retain_grad(cg_tape *tape, cg_tensor *x);
 /* Looks at, or changes, the gradient g of x while a walk goes on: called with
  * the tape and the x and context that cg_hook was given, once per walk that
  * computes g, when g is complete. Returns what takes g's place, of g's shape
- * and type, or NULL to leave g as it is. g and what the hook computes live until
- * it returns (in a recorded walk, and for cg_grad's results, as long as the
- * tape): copy what is to be kept. An op that fails stops the walk; so does
+ * and type, or NULL to leave g as it is. g and what the hook computes live
+ * until it returns (in a recorded walk, and for cg_grad's results, as long as
+ * the tape): copy what is to be kept. An op that fails stops the walk; so does
  * cg_tape_fail. */
 typedef cg_tensor *(*cg_hook_fn)(cg_tape *tape, cg_tensor *x, cg_tensor *g,
                                  void *context);

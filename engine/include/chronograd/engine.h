@@ -20,8 +20,8 @@
  *     }
  *
  * Reading order: status, mem, rng, tensor, tape, ops, backward, checkpoint,
- * derivative, gradcheck, draw, trace, profile; and op.h or custom.h to write ops of your
- * own.
+ * derivative, gradcheck, draw, trace, profile; and op.h or custom.h to write
+ * ops of your own.
  */
 #ifndef CHRONOGRAD_ENGINE_H
 #define CHRONOGRAD_ENGINE_H

@@ -132,7 +132,7 @@ struct cg_op {
   const cg_op_case *cases; /* calls for the automatic checks, */
   int n_cases;             /* and their number */
   double lo, hi; /* domain of float operands in checks; both 0: -2 .. 2 */
-  int n_diff;    /* how many leading operands have a derivative; 0: all floats */
+  int n_diff;    /* how many leading ones have a derivative; 0: all floats */
 };
 
 /* Applies `op` to `n_in` operands and records it. The result belongs to the

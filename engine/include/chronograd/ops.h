@@ -53,9 +53,10 @@ CG_API cg_tensor *cg_masked_fill(cg_tape *tape, cg_tensor *x, cg_tensor *mask,
 
 /* ---- elementwise with a number c (rounded to x's type) ---- */
 
-CG_API cg_tensor *cg_add_scalar(cg_tape *tape, cg_tensor *x, double c); /* x+c */
-CG_API cg_tensor *cg_mul_scalar(cg_tape *tape, cg_tensor *x, double c); /* x*c */
-CG_API cg_tensor *cg_pow_scalar(cg_tape *tape, cg_tensor *x, double c); /* x^c */
+/* x + c, x * c and x^c. */
+CG_API cg_tensor *cg_add_scalar(cg_tape *tape, cg_tensor *x, double c);
+CG_API cg_tensor *cg_mul_scalar(cg_tape *tape, cg_tensor *x, double c);
+CG_API cg_tensor *cg_pow_scalar(cg_tape *tape, cg_tensor *x, double c);
 /* c - x and c / x. */
 CG_API cg_tensor *cg_rsub_scalar(cg_tape *tape, cg_tensor *x, double c);
 CG_API cg_tensor *cg_rdiv_scalar(cg_tape *tape, cg_tensor *x, double c);
@@ -73,7 +74,8 @@ CG_API cg_tensor *cg_sqrt(cg_tape *tape, cg_tensor *x);    /* x^(1/2) */
 CG_API cg_tensor *cg_square(cg_tape *tape, cg_tensor *x);  /* x^2 */
 CG_API cg_tensor *cg_tanh(cg_tape *tape, cg_tensor *x);    /* d = 1 - y^2 */
 CG_API cg_tensor *cg_sigmoid(cg_tape *tape, cg_tensor *x); /* 1/(1+e^-x) */
-CG_API cg_tensor *cg_relu(cg_tape *tape, cg_tensor *x);    /* max(x,0); d(0)=0 */
+/* max(x, 0); its derivative at 0 is 0. */
+CG_API cg_tensor *cg_relu(cg_tape *tape, cg_tensor *x);
 CG_API cg_tensor *cg_abs(cg_tape *tape, cg_tensor *x);     /* |x|; d(0) = 0 */
 /* 1, -1, or 0 (at 0 and NaN); derivative 0 everywhere. */
 CG_API cg_tensor *cg_sign(cg_tape *tape, cg_tensor *x);
@@ -243,8 +245,8 @@ CG_API cg_tensor *cg_concat(cg_tape *tape, cg_tensor *const *x, int n,
  * starts[k] + (its size) along `axis`: what the derivatives of n narrows of one
  * tensor make together. Parts may overlap. */
 CG_API cg_tensor *cg_sum_slices(cg_tape *tape, cg_tensor *const *parts,
-                                const int64_t *starts, int n, int axis, int rank,
-                                const int64_t *shape);
+                                const int64_t *starts, int n, int axis,
+                                int rank, const int64_t *shape);
 
 /* x with before[i] and after[i] elements `value` added along each axis i; NULL
  * for none. */
@@ -323,7 +325,8 @@ CG_API cg_tensor *cg_layer_norm_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y,
  *   y = (h, c, i, f, g, o) [B, 6H]     i, f, o = sigmoid of z_i, z_f, z_o
  *   g = tanh z_g     c = f c' + i g     h = o tanh c
  *
- * Views of its parts, such as cg_narrow(tape, y, 1, 0, H) for h, cost nothing. */
+ * Views of its parts, such as cg_narrow(tape, y, 1, 0, H) for h, cost
+ * nothing. */
 CG_API cg_tensor *cg_lstm_gates(cg_tape *tape, cg_tensor *z, cg_tensor *c);
 /* Its derivative as an op: (gz, gc') [B, 5H] from gy and y [B, 6H], and c'. */
 CG_API cg_tensor *cg_lstm_gates_grad(cg_tape *tape, cg_tensor *gy,

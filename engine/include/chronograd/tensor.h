@@ -56,7 +56,7 @@ CG_API const char *cg_dtype_name(cg_dtype dtype);
 
 /* The number of axes. */
 CG_API int cg_tensor_rank(const cg_tensor *x);
-/* Size along `axis`; a negative axis counts from the end; 0 if there is none. */
+/* Size along `axis`; a negative one counts from the end; 0 if there is none. */
 CG_API int64_t cg_tensor_dim(const cg_tensor *x, int axis);
 /* `rank` sizes, owned by the tensor; NULL for a NULL tensor. */
 CG_API const int64_t *cg_tensor_shape(const cg_tensor *x);

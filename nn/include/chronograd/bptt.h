@@ -4,8 +4,8 @@
  * written as plain loops over float64 arrays. It uses neither the tape nor any
  * derivative rule, so that comparing autograd with it means something.
  *
- *   z_t = W_xh x_t + W_hh h_{t-1} + b_h    h_t = phi(z_t)    o_t = W_hy h_t + b_y
- *   p_t = softmax(o_t)    L_t = -log p_t[y_t]    L = sum_t L_t  (sum over batch)
+ *   z_t = W_xh x_t + W_hh h_{t-1} + b_h   h_t = phi(z_t)   o_t = W_hy h_t + b_y
+ *   p_t = softmax(o_t)   L_t = -log p_t[y_t]   L = sum_t L_t  (sum over batch)
  *   delta_o_t = p_t - onehot(y_t)
  *   delta_h_t = W_hy^T delta_o_t + W_hh^T delta_z_{t+1},    delta_z_{T+1} = 0
  *   delta_z_t = phi'(z_t) * delta_h_t
@@ -58,8 +58,8 @@ typedef struct cg_bptt_result {
   void *block;     /* the memory of them all */
 } cg_bptt_result;
 
-/* Manual BPTT for one sequence, B = 1, in the column convention: h_t is a vector
- * and z_t = W_xh x_t + ...; ARG if B is not 1. */
+/* Manual BPTT for one sequence, B = 1, in the column convention: h_t is a
+ * vector and z_t = W_xh x_t + ...; ARG if B is not 1. */
 CG_API cg_status cg_bptt_sequence(const cg_bptt_problem *problem,
                                   cg_bptt_result *result, cg_error *err);
 /* Manual BPTT for a mini-batch, in the row convention: one example per row, and

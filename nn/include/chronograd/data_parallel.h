@@ -12,7 +12,8 @@
  *       job *j = context;
  *       cg_tape_reset(tape);
  *       cg_tensor *x = ... rows s->begin to s->begin + s->rows of the batch ...
- *       return cg_cross_entropy_loss(tape, ..., CG_REDUCE_MEAN, CG_REDUCE_MEAN);
+ *       return cg_cross_entropy_loss(tape, ..., CG_REDUCE_MEAN,
+ *                                    CG_REDUCE_MEAN);
  *     }
  *
  *     cg_params_zero_grad(params);

@@ -49,14 +49,10 @@
  *       cg_params_free(model);
  *     }
  *
- * Reading order: param, init, linear, embedding, cell, rnn, loss, clip, optim,
- * data_parallel, model_io with safetensors; and bptt, the same gradients by
- * hand.
- * Reading order: param, init, linear, embedding, rnn, loss, clip, optim,
- * model_io with safetensors; bptt, the same gradients by hand, and what can be
- * Reading order: param, init, linear, embedding, rnn, truncation, loss, clip,
- * optim, model_io with safetensors; bptt, the same gradients by hand, and what can be
- * seen in them: bptt_local, bptt_ledger, bptt_paths, bptt_jacobian, bptt_rtrl;
+ * Reading order: param, init, linear, embedding, cell, rnn, truncation, loss,
+ * clip, optim, schedule, data_parallel; model_io with safetensors, npy,
+ * training_state; bptt, the same gradients by hand, and what can be seen in
+ * them: bptt_local, bptt_ledger, bptt_paths, bptt_jacobian, bptt_rtrl;
  * rnn_study.
  */
 #ifndef CHRONOGRAD_NN_H

@@ -14,8 +14,8 @@ extern "C" {
 /* ---- a ledger: gradients split by the step that used the parameter ---- */
 
 /* Records the loss L_t (one element) of the output h_t [B, H] at step t, which
- * counts from 0. NULL means that step t has none, unless there is an error on the tape.
- */
+ * counts from 0. NULL means that step t has none, unless there is an error on
+ * the tape. */
 typedef cg_tensor *(*cg_step_loss)(cg_tape *tape, cg_tensor *h_t, int64_t t,
                                    void *context);
 

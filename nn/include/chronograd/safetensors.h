@@ -6,10 +6,11 @@
  * (param.h has those).
  *
  * A reader treats its input as hostile: every length, offset, name, type and
- * shape is checked before it is used, and the file is refused as a whole (FORMAT)
- * if any is off: header longer than the file or than 100 MB, data ranges that
- * leave the file, overlap, leave holes or do not match shape and type, duplicate
- * or empty names, ranks above CG_MAX_RANK, sizes that overflow, trailing bytes.
+ * shape is checked before it is used, and the file is refused as a whole
+ * (FORMAT) if any is off: header longer than the file or than 100 MB, data
+ * ranges that leave the file, overlap, leave holes or do not match shape and
+ * type, duplicate or empty names, ranks above CG_MAX_RANK, sizes that overflow,
+ * trailing bytes.
  */
 #ifndef CHRONOGRAD_SAFETENSORS_H
 #define CHRONOGRAD_SAFETENSORS_H
