@@ -27,6 +27,8 @@
   X(cumsum)                                                                   \
   /* op_matmul.c */                                                           \
   X(matmul) X(addmm)                                                          \
+  /* op_affine.c */                                                           \
+  X(affine)                                                                   \
   /* op_bmm.c */                                                              \
   X(bmm)                                                                      \
   /* op_view.c */                                                             \

@@ -1,13 +1,10 @@
 /* op_matmul.c - matrix products. */
+#include "addmm.h"
 #include "gemm_operand.h"
 #include "op_impl.h"
 #include "tape_impl.h"
 
-typedef struct matmul_attr {
-  bool ta, tb;
-} matmul_attr;
-
-/* ---- shapes and products that both ops share ---- */
+/* ---- shapes and products that the ops share ---- */
 
 /* Says why op(a) op(b) is no product of two matrices. */
 static cg_status fail_product(const cg_call *call, const cg_tensor *a,
@@ -75,9 +72,8 @@ static cg_status product(const cg_call *call, const cg_tensor *a,
 
 /* The two derivatives of y = op(a) op(b): op(a)' = gy op(b)^T, transposed where
  * a is stored transposed, and likewise for b. */
-static void give_product(cg_vjp *v, int ia, int ib) {
+static void give_product(cg_vjp *v, cg_tensor *gy, int ia, int ib) {
   const matmul_attr *t = cg_vjp_attr(v);
-  cg_tensor *gy = cg_vjp_gy(v);
   if (cg_vjp_needs(v, ia)) {
     cg_tensor *b = cg_vjp_in(v, ib);
     if (t->ta)
@@ -107,7 +103,7 @@ static cg_status matmul_forward(const cg_call *call, cg_tensor *out) {
   return product(call, call->in[0], call->in[1], out, false);
 }
 
-static void matmul_vjp(cg_vjp *v) { give_product(v, 0, 1); }
+static void matmul_vjp(cg_vjp *v) { give_product(v, cg_vjp_gy(v), 0, 1); }
 
 static const cg_op_case matmul_cases[] = {
     {"f[2,3] f[3,4]", &nn}, {"f[2,3] f[4,3]", &nt}, {"f[3,2] f[3,4]", &tn},
@@ -142,7 +138,7 @@ cg_tensor *cg_matmul(cg_tape *tape, cg_tensor *a, cg_tensor *b) {
 
 /* ---- addmm ---- */
 
-static cg_status addmm_infer(const cg_call *call, cg_spec *spec) {
+cg_status addmm_infer(const cg_call *call, cg_spec *spec) {
   const cg_tensor *c = call->in[0];
   cg_status status = infer_product(call, call->in[1], call->in[2], spec);
   if (status) return status;
@@ -162,7 +158,7 @@ static cg_status addmm_infer(const cg_call *call, cg_spec *spec) {
                       shape_text(2, spec->shape, want, sizeof want));
 }
 
-static cg_status addmm_forward(const cg_call *call, cg_tensor *out) {
+cg_status addmm_forward(const cg_call *call, cg_tensor *out) {
   const cg_tensor *c = call->in[0];
   int64_t strides[CG_MAX_RANK];
   shape_expand_strides(2, t_shape(out), c->rank, t_shape(c), t_strides(c),
@@ -171,10 +167,12 @@ static cg_status addmm_forward(const cg_call *call, cg_tensor *out) {
   return product(call, call->in[1], call->in[2], out, true);
 }
 
-static void addmm_vjp(cg_vjp *v) {
-  cg_vjp_give(v, 0, cg_vjp_gy(v));
-  give_product(v, 1, 2);
+void addmm_give(cg_vjp *v, cg_tensor *gy) {
+  cg_vjp_give(v, 0, gy);
+  give_product(v, gy, 1, 2);
 }
+
+static void addmm_vjp(cg_vjp *v) { addmm_give(v, cg_vjp_gy(v)); }
 
 static const cg_op_case addmm_cases[] = {
     {"f[2,4] f[2,3] f[3,4]", &nn}, {"f[4] f[2,3] f[4,3]", &nt},

@@ -73,10 +73,16 @@ static cg_tensor *slices(cg_tape *t, cg_tensor *const *x) {
   X(cumsum, axis, cg_cumsum(t, x[0], 1, false))                              \
   X(cumsum, reverse, cg_cumsum(t, x[0], 0, true))
 
+#define AFFINE_NT x[0], x[1], x[2], false, true
+
 #define PRODUCT_CASES(X)                                                     \
   X(matmul, nn, cg_matmul(t, x[0], x[1]))                                    \
   X(matmul, tt, cg_matmul_t(t, x[0], x[1], true, true))                      \
   X(addmm, nt, cg_addmm(t, x[0], x[1], x[2], false, true))                   \
+  X(affine, tanh, cg_affine(t, CG_ACT_TANH, AFFINE_NT))                      \
+  X(affine, relu, cg_affine(t, CG_ACT_RELU, AFFINE_NT))                      \
+  X(affine, sigmoid, cg_affine(t, CG_ACT_SIGMOID, AFFINE_NT))                \
+  X(affine, identity, cg_affine(t, CG_ACT_IDENTITY, AFFINE_NT))              \
   X(linear, batch, cg_linear(t, x[0], x[1], x[2]))                           \
   X(bmm, nn, cg_bmm(t, x[0], x[1], false, false))                            \
   X(bmm, broadcast, cg_bmm(t, x[0], x[1], false, true))                      \

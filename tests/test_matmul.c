@@ -119,6 +119,59 @@ START_TEST(gradients_are_products) {
 }
 END_TEST
 
+/* ---- affine ---- */
+
+static cg_tensor *normal_leaf(cg_rng *rng, int64_t rows, int64_t columns) {
+  double x[BIG];
+  for (int i = 0; i < BIG; i++) x[i] = cg_rng_normal(rng);
+  return leaf_of(x, 2, (int64_t[]){rows, columns});
+}
+
+static void same_bits(const cg_tensor *a, const cg_tensor *b) {
+  ck_assert_int_eq(cg_tensor_numel(a), cg_tensor_numel(b));
+  for (int64_t i = 0; i < cg_tensor_numel(a); i++)
+    ck_assert(cg_tensor_get(a, i) == cg_tensor_get(b, i));
+}
+
+/* y, its gradients by c, a and b for gy = w, and those of the sum of the cubes
+ * of them all. */
+static void derive(cg_tensor *y, cg_tensor *w, cg_tensor *const *in,
+                   cg_tensor **all) {
+  cg_tensor *sum = cg_scalar(tape, cg_tensor_dtype(y), 0);
+  all[0] = y;
+  ck_assert_int_eq(
+      cg_grad(tape, &y, 1, &w, in, 3, all + 1, CG_CREATE_GRAPH), CG_OK);
+  for (int i = 0; i < 4; i++)
+    sum = cg_add(tape, sum, cg_sum_all(tape, cg_pow_scalar(tape, all[i], 3)));
+  ck_assert_int_eq(cg_grad(tape, &sum, 1, NULL, in, 3, all + 4, 0), CG_OK);
+  fine(tape);
+}
+
+/* One node or two: the same bits, in gradients of gradients too. */
+START_TEST(affine_is_activation_of_addmm) {
+  enum { m = 17, n = 17, k = 13 }; /* pieces, the last one not whole */
+  cg_rng rng = cg_rng_seed(90 + (uint64_t)_i);
+  bool f32 = _i & 1, ta = _i & 2, tb = _i & 4;
+  cg_activation phi = (cg_activation)(_i / 8);
+  cg_tensor *leaf[] = {normal_leaf(&rng, 1, n),
+                       normal_leaf(&rng, ta ? k : m, ta ? m : k),
+                       normal_leaf(&rng, tb ? n : k, tb ? k : n)};
+  cg_tensor *weight = normal_leaf(&rng, m, n), *in[4], *one[7], *two[7];
+  for (int i = 0; i < 4; i++)
+    in[i] = cg_cast(tape, i < 3 ? leaf[i] : weight, f32 ? CG_F32 : CG_F64);
+  derive(cg_affine(tape, phi, in[0], in[1], in[2], ta, tb), in[3], in, one);
+  cg_tensor *z = cg_addmm(tape, in[0], in[1], in[2], ta, tb);
+  cg_tensor *y = phi == CG_ACT_TANH      ? cg_tanh(tape, z)
+                 : phi == CG_ACT_RELU    ? cg_relu(tape, z)
+                 : phi == CG_ACT_SIGMOID ? cg_sigmoid(tape, z)
+                                         : z;
+  derive(y, in[3], in, two);
+  for (int i = 0; i < 7; i++) same_bits(one[i], two[i]);
+  for (int i = 0; i < 3; i++) cg_leaf_free(leaf[i]);
+  cg_leaf_free(weight);
+}
+END_TEST
+
 START_TEST(linear_over_the_last_axis) {
   cg_rng rng = cg_rng_seed(31);
   double w[6], x[24], bias[2] = {0.4, -1.1}, want[16];
@@ -164,6 +217,17 @@ START_TEST(bad_products_are_refused) {
   failed(tape, CG_ERR_SHAPE, "addmm", "[4, 5] does not broadcast");
   ck_assert_ptr_null(cg_addmm(tape, f, a, a, true, false));
   failed(tape, CG_ERR_DTYPE, "addmm", "f32");
+  cg_activation none = CG_ACT_COUNT, phi = CG_ACT_TANH;
+  ck_assert_ptr_null(cg_affine(tape, none, v, a, a, false, true));
+  failed(tape, CG_ERR_ARG, "affine", "no activation");
+  ck_assert_ptr_null(cg_affine(tape, phi, b, a, a, false, true));
+  failed(tape, CG_ERR_SHAPE, "affine", "[4, 5] does not broadcast");
+  ck_assert_ptr_null(cg_affine(tape, phi, v, a, b, false, true));
+  failed(tape, CG_ERR_SHAPE, "affine", "[2, 3] times [4, 5]^T");
+  ck_assert_ptr_null(cg_affine(tape, phi, f, a, a, true, false));
+  failed(tape, CG_ERR_DTYPE, "affine", "f32");
+  ck_assert_ptr_null(cg_affine(tape, phi, NULL, a, a, false, true));
+  failed(tape, CG_ERR_ARG, "affine", "NULL");
   ck_assert_ptr_null(cg_linear(tape, b, a, NULL));
   failed(tape, CG_ERR_SHAPE, "matmul", "[4, 5]");
   ck_assert_ptr_null(cg_linear(tape, cg_full(tape, CG_F64, CG_DIMS(2, 2, 2), 1),
@@ -182,6 +246,7 @@ int main(void) {
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_loop_test(tc, products_of_all_sizes_and_layouts, 0, 8);
   tcase_add_loop_test(tc, gradients_are_products, 0, 8);
+  tcase_add_loop_test(tc, affine_is_activation_of_addmm, 0, 8 * CG_ACT_COUNT);
   tcase_add_test(tc, linear_over_the_last_axis);
   tcase_add_test(tc, bad_products_are_refused);
   return run_case("matmul", tc);

@@ -119,11 +119,14 @@ static cg_tensor *products(chaos *c) {
   cg_tape *t = c->tape;
   cg_tensor *x = chaos_tensor(c), *y = chaos_tensor(c), *z = chaos_tensor(c);
   bool ta = fuzz_pick(&c->rng, 2), tb = fuzz_pick(&c->rng, 2);
-  switch (fuzz_pick(&c->rng, 5)) {
+  switch (fuzz_pick(&c->rng, 6)) {
     case 0: return cg_matmul(t, x, y);
     case 1: return cg_matmul_t(t, x, y, ta, tb);
     case 2: return cg_matmul_t(t, x, x, ta, !ta);
     case 3: return cg_addmm(t, x, y, z, ta, tb);
+    case 4:
+      return cg_affine(t, (cg_activation)fuzz_pick(&c->rng, CG_ACT_COUNT + 1),
+                       x, y, z, ta, tb);
     default: return cg_linear(t, x, y, ta ? z : NULL);
   }
 }

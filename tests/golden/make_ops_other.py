@@ -262,7 +262,17 @@ def gates():
          f(2, 3))
 
 
-for group in (reductions, products, shapes, indices, rows_and_losses, gates):
+def affine_maps():
+    def affine(phi):
+        return lambda c, a, b: phi(c + a @ b.T)
+
+    for phi in (torch.tanh, torch.relu, torch.sigmoid):
+        case(f"affine@{phi.__name__}", affine(phi), f(4), f(2, 3), f(4, 3))
+    case("affine@identity", affine(lambda z: z), f(4), f(2, 3), f(4, 3))
+
+
+for group in (reductions, products, shapes, indices, rows_and_losses, gates,
+              affine_maps):
     group()
 save_file(out, "ops_other.safetensors")
 names = {n.rsplit(".", 1)[0] for n in out}

@@ -173,6 +173,21 @@ CG_API cg_tensor *cg_matmul_t(cg_tape *tape, cg_tensor *a, cg_tensor *b,
 /* c + op(a) op(b), where c broadcasts to [m, n]. */
 CG_API cg_tensor *cg_addmm(cg_tape *tape, cg_tensor *c, cg_tensor *a,
                            cg_tensor *b, bool ta, bool tb);
+/* phi and its derivative, from the saved result h = phi(z) where that is
+ * possible. */
+typedef enum cg_activation {
+  CG_ACT_TANH,     /* phi' = 1 - h^2 */
+  CG_ACT_RELU,     /* phi' = 1 where z > 0, else 0 */
+  CG_ACT_SIGMOID,  /* phi' = h (1 - h) */
+  CG_ACT_IDENTITY, /* phi' = 1 */
+  CG_ACT_COUNT     /* how many there are */
+} cg_activation;
+
+/* phi(z) for z = c + op(a) op(b) as above, element for element what phi's op
+ * makes of cg_addmm; but z is not kept, which saves its memory and a node. An
+ * unknown phi is an error (ARG). */
+CG_API cg_tensor *cg_affine(cg_tape *tape, cg_activation phi, cg_tensor *c,
+                            cg_tensor *a, cg_tensor *b, bool ta, bool tb);
 /* op(a) op(b) for each pair of matrices in the last two axes, where the leading
  * axes broadcast: a [..., m, k] and b [..., k, n], the last two exchanged where
  * ta or tb. */

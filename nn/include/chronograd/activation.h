@@ -1,4 +1,5 @@
-/* activation.h - the nonlinearities phi of a recurrent cell. */
+/* activation.h - the nonlinearities phi of a recurrent cell: what can be done
+ * with a cg_activation, which ops.h lists. */
 #ifndef CHRONOGRAD_ACTIVATION_H
 #define CHRONOGRAD_ACTIVATION_H
 
@@ -7,15 +8,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* phi and its derivative, from the saved state where that is possible. */
-typedef enum cg_activation {
-  CG_ACT_TANH,    /* phi' = 1 - h^2 */
-  CG_ACT_RELU,    /* phi' = 1 where z > 0, else 0 */
-  CG_ACT_SIGMOID, /* phi' = h (1 - h) */
-  CG_ACT_IDENTITY, /* phi' = 1 */
-  CG_ACT_COUNT /* how many there are */
-} cg_activation;
 
 /* "tanh", "relu", "sigmoid", "identity"; "?" for an unknown one. */
 CG_API const char *cg_activation_name(cg_activation phi);

@@ -1,0 +1,20 @@
+/* addmm.h - c + op(a) op(b), for ops that do something with it (op_matmul.c). */
+#ifndef CG_ENGINE_ADDMM_H
+#define CG_ENGINE_ADDMM_H
+
+#include <chronograd/op.h>
+
+/* Which of the matrices are transposed. The attributes of an op that calls the
+ * functions below begin with it, and its operands are c, a, b. */
+typedef struct matmul_attr {
+  bool ta, tb;
+} matmul_attr;
+
+/* Type and shape of c + op(a) op(b). */
+cg_status addmm_infer(const cg_call *call, cg_spec *spec);
+/* out = c + op(a) op(b). */
+cg_status addmm_forward(const cg_call *call, cg_tensor *out);
+/* Gives c, a and b their parts, from the gradient of c + op(a) op(b). */
+void addmm_give(cg_vjp *v, cg_tensor *gy);
+
+#endif

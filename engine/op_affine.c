@@ -1,0 +1,81 @@
+/* op_affine.c - an affine map and the activation after it, in one node: the
+ * pre-activations are nowhere kept, for every phi here has a derivative in
+ * terms of its result. */
+#include "addmm.h"
+#include "op_map.h"
+
+typedef struct affine_attr {
+  matmul_attr product; /* first: addmm's functions look at it */
+  cg_activation phi;
+} affine_attr;
+
+static cg_activation phi_of(const void *attr) {
+  return ((const affine_attr *)attr)->phi;
+}
+
+static cg_status affine_infer(const cg_call *call, cg_spec *spec) {
+  cg_activation phi = phi_of(call->attr);
+  if ((unsigned)phi < CG_ACT_COUNT) return addmm_infer(call, spec);
+  return cg_call_fail(call, CG_ERR_ARG, "%d is no activation", (int)phi);
+}
+
+static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
+  static const kernel_map *const maps[CG_ACT_COUNT] = {
+      [CG_ACT_TANH] = &kernel_tanh,
+      [CG_ACT_RELU] = &kernel_relu,
+      [CG_ACT_SIGMOID] = &kernel_sigmoid,
+  };
+  cg_status status = addmm_forward(call, out);
+  const kernel_map *phi = maps[phi_of(call->attr)];
+  if (!status && phi) op_map_in_place(out, phi);
+  return status;
+}
+
+/* gz for z = c + op(a) op(b). */
+static cg_tensor *through_phi(cg_vjp *v) {
+  cg_tape *t = cg_vjp_tape(v);
+  cg_tensor *gy = cg_vjp_gy(v);
+  switch (phi_of(cg_vjp_attr(v))) {
+    case CG_ACT_TANH: return cg_tanh_grad(t, gy, cg_vjp_out(v));
+    case CG_ACT_RELU: return cg_relu_grad(t, gy, cg_vjp_out(v));
+    case CG_ACT_SIGMOID: return cg_sigmoid_grad(t, gy, cg_vjp_out(v));
+    case CG_ACT_IDENTITY:
+    case CG_ACT_COUNT: break;
+  }
+  return gy;
+}
+
+static void affine_vjp(cg_vjp *v) { addmm_give(v, through_phi(v)); }
+
+static const affine_attr tanh_nt = {{false, true}, CG_ACT_TANH},
+                         tanh_tn = {{true, false}, CG_ACT_TANH},
+                         relu_nn = {{false, false}, CG_ACT_RELU},
+                         sigmoid_tt = {{true, true}, CG_ACT_SIGMOID},
+                         identity_nt = {{false, true}, CG_ACT_IDENTITY};
+
+static const cg_op_case affine_cases[] = {
+    {"f[4] f[2,3] f[4,3]", &tanh_nt},  {"f[2,1] f[3,2] f[3,4]", &tanh_tn},
+    {"f[2,4] f[2,3] f[3,4]", &relu_nn}, {"f[] f[3,2] f[4,3]", &sigmoid_tt},
+    {"f[4] f[2,3] f[4,3]", &identity_nt}, {"f[3,3] f[3,3] f[3,3]", &tanh_nt},
+    {"f[3] f[0,2] f[3,2]", &tanh_nt},  {"f[2,3] f[2,0] f[0,3]", &relu_nn},
+};
+
+const cg_op cg_op_affine = {
+    .name = "affine",
+    .formula = "y = phi(z), z = c + op(a) op(b)",
+    .derivative = "gz = gy phi'(z), from y; gc, ga, gb as for addmm",
+    .min_in = 3,
+    .max_in = 3,
+    .attr_size = sizeof(affine_attr),
+    .infer = affine_infer,
+    .forward = affine_forward,
+    .vjp = affine_vjp,
+    CG_CASES(affine_cases),
+};
+
+cg_tensor *cg_affine(cg_tape *tape, cg_activation phi, cg_tensor *c,
+                     cg_tensor *a, cg_tensor *b, bool ta, bool tb) {
+  affine_attr attr = {{ta, tb}, phi};
+  cg_tensor *in[] = {c, a, b};
+  return cg_record(tape, &cg_op_affine, in, 3, &attr);
+}
