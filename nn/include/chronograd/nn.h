@@ -54,6 +54,10 @@
  * training_state; bptt, the same gradients by hand, and what can be seen in
  * them: bptt_local, bptt_ledger, bptt_paths, bptt_jacobian, bptt_rtrl;
  * rnn_study.
+ * Reading order: param, init, linear, embedding, cell, rnn, sequence,
+ * truncation, loss, clip, optim, data_parallel, model_io with safetensors;
+ * bptt, the same gradients by hand, and what can be seen in them: bptt_local,
+ * bptt_ledger, bptt_paths, bptt_jacobian, bptt_rtrl; rnn_study.
  */
 #ifndef CHRONOGRAD_NN_H
 #define CHRONOGRAD_NN_H
@@ -67,6 +71,7 @@
 #include <chronograd/activation.h>
 #include <chronograd/cell.h>
 #include <chronograd/rnn.h>
+#include <chronograd/sequence.h>
 #include <chronograd/truncation.h>
 #include <chronograd/reduction.h>
 #include <chronograd/loss.h>
