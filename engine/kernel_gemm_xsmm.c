@@ -296,8 +296,10 @@ void kernel_gemm_xsmm(const gemm_args *g) {
                    g->accumulate);
 }
 
+/* The library is not asked: its start, which takes longer than many small
+ * products, waits for the first large one. */
 bool kernel_gemm_xsmm_usable(void) {
-  return libxsmm_get_target_archid() >= LIBXSMM_X86_AVX2;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 #endif

@@ -48,101 +48,6 @@ void kernel_gemm_plain(const gemm_args *g) {
     plain_f64(g);
 }
 
-/* ---- few rows times a transposed matrix ---- */
-
-/* Each element is the inner product of a row of A and a row of B, both stored
- * one element behind the other: a register of partial sums, folded in a fixed
- * order, for ROWS rows of B at a time. What remains of a row is the end of its
- * last whole register; the elements before it, which were summed already, are
- * masked away there. */
-enum { ROWS = 8, BYTES = 64 };
-
-#define DOTS(name, T, U)                                                     \
-  typedef T name##_lanes __attribute__((vector_size(BYTES),                  \
-                                        aligned(sizeof(T)), may_alias));     \
-  typedef U name##_mask __attribute__((vector_size(BYTES)));                 \
-  enum { name##_N = BYTES / sizeof(T) };                                     \
-  static inline __attribute__((always_inline)) void name##_some(             \
-      int rows, int64_t k, const T *a, const T *b, int64_t ldb, T *sum) {    \
-    enum { N = name##_N };                                                   \
-    name##_lanes lane[ROWS] = {{0}};                                         \
-    int64_t l = 0;                                                           \
-    for (; l + N <= k; l += N)                                               \
-      for (int r = 0; r < rows; r++)                                         \
-        lane[r] += *(const name##_lanes *)(a + l) *                          \
-                   *(const name##_lanes *)(b + r * ldb + l);                 \
-    if (l < k && k > N) {                                                    \
-      name##_mask keep;                                                      \
-      for (int j = 0; j < N; j++) keep[j] = j < l + N - k ? 0 : (U)-1;       \
-      l = k - N;                                                             \
-      name##_mask x = (name##_mask) * (const name##_lanes *)(a + l) & keep;  \
-      for (int r = 0; r < rows; r++) {                                       \
-        name##_mask y =                                                      \
-            (name##_mask) * (const name##_lanes *)(b + r * ldb + l) & keep;  \
-        lane[r] += (name##_lanes)x * (name##_lanes)y;                        \
-      }                                                                      \
-      l = k;                                                                 \
-    }                                                                        \
-    for (int r = 0; r < rows; r++) {                                         \
-      T part[N];                                                             \
-      memcpy(part, &lane[r], sizeof part);                                   \
-      for (int w = N / 2; w; w /= 2)                                         \
-        for (int j = 0; j < w; j++) part[j] += part[j + w];                  \
-      for (int64_t i = l; i < k; i++) part[0] += a[i] * b[r * ldb + i];      \
-      sum[r] = part[0];                                                      \
-    }                                                                        \
-  }                                                                          \
-  CG_CLONES static void name##_rows(int64_t k, const T *a, const T *b,       \
-                                    int64_t ldb, T *sum) {                   \
-    name##_some(ROWS, k, a, b, ldb, sum);                                    \
-  }                                                                          \
-  CG_CLONES static void name##_row(int64_t k, const T *a, const T *b,        \
-                                   T *sum) {                                 \
-    name##_some(1, k, a, b, 0, sum);                                         \
-  }                                                                          \
-  /* c[j * apart] (+)= sum_l a[l] b[j * ldb + l] for 0 <= j < n. */           \
-  static void name##_times(int64_t n, int64_t k, const T *a, const T *b,     \
-                           int64_t ldb, T *c, int64_t apart, bool add) {     \
-    for (int64_t j = 0; j < n;) {                                            \
-      T sum[ROWS];                                                           \
-      int rows = j + ROWS <= n ? ROWS : 1;                                   \
-      if (rows == ROWS)                                                      \
-        name##_rows(k, a, b + j * ldb, ldb, sum);                            \
-      else                                                                   \
-        name##_row(k, a, b + j * ldb, sum);                                  \
-      for (int r = 0; r < rows; r++, j++)                                    \
-        c[j * apart] = add ? c[j * apart] + sum[r] : sum[r];                 \
-    }                                                                        \
-  }                                                                          \
-  static void name(const gemm_args *g) {                                     \
-    for (int64_t i = 0; i < g->m; i++)                                       \
-      name##_times(g->n, g->k, (const T *)g->a + i * g->lda, g->b, g->ldb,   \
-                   (T *)g->c + i * g->ldc, 1, g->accumulate);                \
-  }
-
-DOTS(dots_f32, float, uint32_t)
-DOTS(dots_f64, double, uint64_t)
-
-static bool suits_dots(const gemm_args *g) {
-  return !g->ta && g->tb && g->m < 8;
-}
-
-static void gemm_dots(const gemm_args *g) {
-  if (g->dtype == CG_F32)
-    dots_f32(g);
-  else
-    dots_f64(g);
-}
-
-void kernel_gemm_column(const gemm_args *g, const void *column) {
-  if (g->dtype == CG_F32)
-    dots_f32_times(g->m, g->k, column, g->a, g->lda, g->c, g->ldc,
-                   g->accumulate);
-  else
-    dots_f64_times(g->m, g->k, column, g->a, g->lda, g->c, g->ldc,
-                   g->accumulate);
-}
-
 /* ---- choice ---- */
 
 #if defined(CG_HAVE_XSMM) || defined(CG_HAVE_CBLAS)
@@ -158,13 +63,15 @@ static bool tiny(const gemm_args *g) {
 /* A product with a few rows is bound by reading the matrix once: transposing it
  * first would double that. */
 static bool suits_xsmm(const gemm_args *g) {
-  return kernel_gemm_xsmm_usable() && !tiny(g) && (!g->tb || g->m >= 8) &&
-         (!g->ta || g->n >= 8) && g->lda <= INT_MAX && g->ldb <= INT_MAX &&
-         g->ldc <= INT_MAX;
+  return !tiny(g) && (!g->tb || g->m >= 8) && (!g->ta || g->n >= 8) &&
+         g->lda <= INT_MAX && g->ldb <= INT_MAX && g->ldc <= INT_MAX &&
+         kernel_gemm_xsmm_usable();
 }
 #endif
 
 size_t kernel_gemm_scratch(const gemm_args *g) {
+  if (kernel_gemm_dots_suits(g)) return 0;
+  if (kernel_gemm_small_suits(g)) return kernel_gemm_small_form_bytes(g);
 #ifdef CG_HAVE_XSMM
   if (suits_xsmm(g)) return kernel_gemm_xsmm_scratch(g);
 #endif
@@ -173,6 +80,8 @@ size_t kernel_gemm_scratch(const gemm_args *g) {
 }
 
 size_t kernel_gemm_form_bytes(const gemm_args *g) {
+  if (kernel_gemm_dots_suits(g)) return 0;
+  if (kernel_gemm_small_suits(g)) return kernel_gemm_small_form_bytes(g);
 #ifdef CG_HAVE_XSMM
   if (suits_xsmm(g)) return kernel_gemm_xsmm_form_bytes(g);
 #endif
@@ -180,22 +89,25 @@ size_t kernel_gemm_form_bytes(const gemm_args *g) {
   return 0;
 }
 
+/* The forms of both are the same where both use a matrix. */
 void kernel_gemm_form(const gemm_args *g, void *form) {
 #ifdef CG_HAVE_XSMM
-  kernel_gemm_xsmm_form(g, form);
-#else
-  (void)g;
-  (void)form;
+  if (!kernel_gemm_small_suits(g)) {
+    kernel_gemm_xsmm_form(g, form);
+    return;
+  }
 #endif
+  kernel_gemm_small_form(g, form);
 }
 
 void kernel_gemm_use(gemm_args *g, const void *form) {
 #ifdef CG_HAVE_XSMM
-  kernel_gemm_xsmm_use(g, form);
-#else
-  (void)g;
-  (void)form;
+  if (!kernel_gemm_small_suits(g)) {
+    kernel_gemm_xsmm_use(g, form);
+    return;
+  }
 #endif
+  kernel_gemm_small_use(g, form);
 }
 
 #ifdef CG_HAVE_CBLAS
@@ -252,8 +164,12 @@ static void gemm_cblas(const gemm_args *g) {
 
 void kernel_gemm(const gemm_args *g) {
   if (g->m == 0 || g->n == 0) return; /* the other can be any number */
-  if (suits_dots(g)) {
-    gemm_dots(g);
+  if (kernel_gemm_dots_suits(g)) {
+    kernel_gemm_dots(g);
+    return;
+  }
+  if (kernel_gemm_small_suits(g)) {
+    kernel_gemm_small(g);
     return;
   }
 #ifdef CG_HAVE_XSMM

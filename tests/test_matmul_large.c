@@ -89,6 +89,7 @@ static const int64_t shapes[][3] = {
     {600, 3, 500},
     {1, 257, 129},
     {257, 1, 129},
+    {25, 65, 41},    /* one tile over another, and a row beyond tiles */
 };
 
 START_TEST(products_and_gradients) {

@@ -1,0 +1,98 @@
+/* kernel_gemm_small.c - products too small for a library, whose start costs
+ * more than they do: a tile of C in registers, C as rows of whole registers.
+ *
+ * Each element is a sum in the order of the inner index, wherever its tile
+ * lies. The last columns are a tile that overlaps the one before.
+ */
+#include "kernel.h"
+
+#include <string.h>
+
+enum {
+  ROWS = 4, /* of a tile */
+  BYTES = 64,
+  /* Multiplications; fewer if there is only the oldest instruction set. */
+  SMALL = CG_CLONED ? 144 * 1024 : 8 * 1024
+};
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+#define SMALL_GEMM(S, T)                                                     \
+  typedef T S##_lanes __attribute__((vector_size(BYTES),                     \
+                                     aligned(sizeof(T)), may_alias));        \
+  /* Rows [i, i + rows) and `wide` registers of columns from j on; the first \
+     `known` of these were written before. */                                \
+  ALWAYS_INLINE void tile_##S(const gemm_args *g, int rows, int wide,        \
+                              int64_t i, int64_t j, int64_t known) {         \
+    enum { N = BYTES / sizeof(T) };                                          \
+    const int64_t ai = g->ta ? 1 : g->lda, ak = g->ta ? g->lda : 1;          \
+    const T *a = (const T *)g->a + i * ai, *b = (const T *)g->b + j;         \
+    S##_lanes sum[ROWS][2];                                                  \
+    for (int r = 0; r < rows; r++)                                           \
+      for (int w = 0; w < wide; w++) sum[r][w] = (S##_lanes){0};             \
+    for (int64_t l = 0; l < g->k; l++, a += ak, b += g->ldb)                 \
+      for (int r = 0; r < rows; r++)                                         \
+        for (int w = 0; w < wide; w++)                                       \
+          sum[r][w] += a[r * ai] * *(const S##_lanes *)(b + w * N);          \
+    for (int r = 0; r < rows; r++) {                                         \
+      T *c = (T *)g->c + (i + r) * g->ldc + j;                               \
+      for (int w = 0; w < wide; w++, c += N) {                               \
+        S##_lanes y = sum[r][w];                                             \
+        if (g->accumulate) y += *(S##_lanes *)c;                             \
+        if (known)                                                           \
+          memcpy(c + known, (const T *)&y + known,                           \
+                 (size_t)(N - known) * sizeof(T));                           \
+        else                                                                 \
+          *(S##_lanes *)c = y;                                               \
+      }                                                                      \
+    }                                                                        \
+  }                                                                          \
+  ALWAYS_INLINE void rows_##S(const gemm_args *g, int rows, int64_t i) {     \
+    enum { N = BYTES / sizeof(T) };                                          \
+    int64_t j = 0;                                                           \
+    for (; j + 2 * N <= g->n; j += 2 * N) tile_##S(g, rows, 2, i, j, 0);     \
+    for (; j + N <= g->n; j += N) tile_##S(g, rows, 1, i, j, 0);             \
+    if (j < g->n) tile_##S(g, rows, 1, i, g->n - N, j - (g->n - N));         \
+  }                                                                          \
+  CG_CLONES static void small_##S(const gemm_args *g) {                      \
+    int64_t i = 0;                                                           \
+    for (; i + ROWS <= g->m; i += ROWS) rows_##S(g, ROWS, i);                \
+    for (; i < g->m; i++) rows_##S(g, 1, i);                                 \
+  }
+
+SMALL_GEMM(f32, float)
+SMALL_GEMM(f64, double)
+
+static int64_t size_of(const gemm_args *g) {
+  return g->dtype == CG_F32 ? 4 : 8;
+}
+
+bool kernel_gemm_small_suits(const gemm_args *g) {
+  return g->n >= BYTES / size_of(g) && g->m * g->n * g->k <= SMALL;
+}
+
+size_t kernel_gemm_small_form_bytes(const gemm_args *g) {
+  return g->tb ? (size_t)(g->n * g->k * size_of(g)) : 0;
+}
+
+void kernel_gemm_small_form(const gemm_args *g, void *out) {
+  kernel_transpose(g->dtype, g->n, g->k, g->b, g->ldb, out, g->n, false);
+}
+
+void kernel_gemm_small_use(gemm_args *g, const void *form) {
+  g->b = form;
+  g->ldb = g->n;
+  g->tb = false;
+}
+
+void kernel_gemm_small(const gemm_args *g) {
+  gemm_args s = *g;
+  if (g->tb) {
+    kernel_gemm_small_form(g, g->scratch);
+    kernel_gemm_small_use(&s, g->scratch);
+  }
+  if (s.dtype == CG_F32)
+    small_f32(&s);
+  else
+    small_f64(&s);
+}
