@@ -153,10 +153,6 @@ void kernel_gemm_use(gemm_args *g, const void *form);
 /* The same as kernel_gemm by plain loops: the reference, and the portable
  * path. */
 void kernel_gemm_plain(const gemm_args *g);
-<<<<<<< HEAD
-/* One column of C from an A that is not transposed and the column of B, which
- * is contiguous; g->c points to it. */
-=======
 /* The same for a few rows times a transposed matrix (kernel_gemm_dots.c). */
 bool kernel_gemm_dots_suits(const gemm_args *g);
 void kernel_gemm_dots(const gemm_args *g);
@@ -166,9 +162,8 @@ void kernel_gemm_small(const gemm_args *g);
 size_t kernel_gemm_small_form_bytes(const gemm_args *g);
 void kernel_gemm_small_form(const gemm_args *g, void *form);
 void kernel_gemm_small_use(gemm_args *g, const void *form);
-/* One column of C from an A that is not transposed and the column of B, which is
- * contiguous; g->c points to it. */
->>>>>>> ab6f8a06968f9b17829223fcc9452be0c6f7b993
+/* One column of C from an A that is not transposed and the column of B, which
+ * is contiguous; g->c points to it. */
 void kernel_gemm_column(const gemm_args *g, const void *column);
 /* What kernel_gemm uses for products that are not tiny: "libxsmm", "cblas",
  * "plain". */
