@@ -25,8 +25,8 @@ typedef cg_tensor *(*cg_custom_forward)(cg_tape *tape, cg_tensor *const *in,
 typedef void (*cg_custom_backward)(cg_vjp *v, void *context);
 
 /* Applies `forward` to `n_in` operands and records one op called `name`
- * (copied; it names the node in errors and drawings). `backward` NULL: y needs no
- * gradient. `context` is handed to both, belongs to the caller and must live
+ * (copied; it names the node in errors and drawings). `backward` NULL: y needs
+ * no gradient. `context` is handed to both, belongs to the caller and must live
  * until the tape is rewound past this point. y is a tensor of its own, even if
  * `forward` returns one of its operands. NULL after an error, also one that
  * `forward` left on the tape, or if it returned NULL or a tensor of another
