@@ -1,4 +1,4 @@
-/* addmm.h - c + op(a) op(b), for ops that do something with it (op_matmul.c). */
+/* addmm.h - c + op(a) op(b), for ops that go on from it (op_matmul.c). */
 #ifndef CG_ENGINE_ADDMM_H
 #define CG_ENGINE_ADDMM_H
 

@@ -4,7 +4,7 @@
  */
 #include "cells.h"
 
-/* What nobody looks at is not kept: phi and the affine map are one node then. */
+/* A z that nobody looks at is not kept: phi and the affine map are one node. */
 static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
                        cg_tensor **state) {
   cg_tensor *h = cg_cell_entering(tape, a, state[0]);
