@@ -98,7 +98,8 @@ cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots) {
     pending += n_new;
   }
   for (; pending; x = x->prev) {
-    __builtin_prefetch((const char *)x - AHEAD);
+    __builtin_prefetch((const char *)x - AHEAD, 1);
+    __builtin_prefetch((const char *)x - AHEAD + 56, 1);
     if (x->stamp != tape->stamp || !(x->flags & T_GRAD)) continue;
     pending--;
     cg_status status = walk_push(tape, n, x);
@@ -270,7 +271,12 @@ static void plant(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
 
 void walk_visit(walk *w) {
   for (size_t i = 0; i < w->count && !w->tape->error.status; i++) {
-    if (i + SOON < w->count) __builtin_prefetch(walk_node(w, i + SOON));
+    if (i + SOON < w->count) {
+      const char *soon = (const char *)walk_node(w, i + SOON);
+      __builtin_prefetch(soon, 1);
+      __builtin_prefetch(soon + 48, 1);
+      __builtin_prefetch(soon + 96);
+    }
     visit(w, walk_node(w, i));
   }
 }
