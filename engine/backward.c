@@ -1,7 +1,7 @@
-/* backward.c - the topological sort and the reverse walk.
+/* backward.c - the reverse walk.
  *
  * A walk has three parts:
- *   sort     what the roots depend on, operands before results;
+ *   sort     what the roots depend on, operands before results (toposort.c);
  *   visit    each of these in reverse, when its gradient is complete;
  *   give     what a derivative rule hands to an operand is added to the
  *            operand's slot - or, for a leaf, to its gradient.
@@ -17,122 +17,9 @@
 #include "segment.h"
 #include "watch.h"
 
-/* Headers lie one behind the other: this many bytes ahead of the walk down the
- * recording will be needed soon. */
-#define AHEAD 1024
-/* The same for the walk over the sorted nodes. */
-#define SOON 8
-
-/* ---- sort ---- */
-
-/* x lies outside of the segment whose interior is being sorted. */
-static size_t reach_outside(walk *w, cg_tensor *x) {
-  if (x->stamp != w->tape->stamp - 1) w->stray = x;
-  x->stamp = w->tape->stamp;
-  return 0;
-}
-
-/* With one output of a segment come all that need a gradient: a walk over the
- * segment has to do with each of them. */
-static size_t reach_outputs(walk *w, const cg_tensor *output) {
-  const segment *s = segment_of(segment_node(output));
-  size_t n = 0;
-  for (int i = 0; i < s->n_out; i++) {
-    cg_tensor *y = s->out[i];
-    if (!y || !(y->flags & T_GRAD)) continue;
-    y->stamp = w->tape->stamp;
-    n++;
-  }
-  return n;
-}
-
-/* Stamps x as reached. Returns how many nodes to be sorted were not reached
- * before: such as were computed on this tape and need a gradient. Proxies are
- * noted by their stamp only. */
-static inline size_t reach(walk *w, cg_tensor *x) {
-  uint32_t stamp = w->tape->stamp;
-  if (!(x->flags & T_GRAD) || x->stamp == stamp) return 0;
-  if (x->serial < w->first) return reach_outside(w, x);
-  if (x->flags & T_OUTPUT) return reach_outputs(w, x);
-  x->stamp = stamp;
-  return !(x->flags & T_PROXY);
-}
-
-/* The newest tensor that comes with a root. */
-static cg_tensor *newest_with(cg_tensor *root) {
-  if (!(root->flags & T_OUTPUT)) return root;
-  const segment *s = segment_of(segment_node(root));
-  int i = s->n_out;
-  while (!s->out[--i]) {}
-  return s->out[i];
-}
-
-cg_status walk_push(cg_tape *tape, size_t n, cg_tensor *x) {
-  if (n == tape->cap_order) {
-    cg_status status =
-        mem_grow(&tape->mem, (void **)&tape->order, &tape->cap_order, n, n + 1,
-                 sizeof *tape->order);
-    if (status) {
-      tape_fail_mem(tape, status, "toposort");
-      return status;
-    }
-  }
-  tape->order[n] = x;
-  return CG_OK;
-}
-
-/* Sorts topologically what `roots` depend on. Operands are recorded before
- * results, so the recording order restricted to what is reached is the order
- * sought; it is found by going down the recording from the newest root, and
- * reaching the operands of whatever is met reached. `pending` counts what is
- * reached and not yet met: at 0 the rest of the tape is not looked at. */
-cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots) {
-  cg_tape *tape = w->tape;
-  size_t n = w->base = tape->n_order, pending = 0;
-  cg_tensor *x = NULL;
-  tape->stamp++;
-  for (int i = 0; i < n_roots; i++) {
-    size_t n_new = reach(w, roots[i]);
-    cg_tensor *newest = newest_with(roots[i]);
-    if (n_new && (!x || newest->serial > x->serial)) x = newest;
-    pending += n_new;
-  }
-  for (; pending; x = x->prev) {
-    __builtin_prefetch((const char *)x - AHEAD, 1);
-    __builtin_prefetch((const char *)x - AHEAD + 56, 1);
-    if (x->stamp != tape->stamp || !(x->flags & T_GRAD)) continue;
-    pending--;
-    cg_status status = walk_push(tape, n, x);
-    if (status) return status;
-    n++;
-    cg_tensor **in = t_in(x);
-    for (uint32_t i = 0; i < x->n_in; i++) pending += reach(w, in[i]);
-  }
-  w->count = n - w->base;
-  tape->n_order = n;
-  return CG_OK;
-}
-
-cg_status cg_tape_toposort(cg_tape *tape, cg_tensor *root,
-                           cg_tensor *const **order, size_t *count) {
-  if (!tape || !order || !count) return CG_ERR_ARG;
-  if (tape->error.status) return tape->error.status;
-  root = tape_resolve(tape, root, "toposort", 0);
-  if (!root) return tape->error.status;
-  walk w = {.tape = tape};
-  cg_status status = walk_sort(&w, &root, 1);
-  if (status) return status;
-  tape->n_order = w.base;
-  cg_tensor **list = w.count ? tape->order + w.base : NULL;
-  for (size_t i = 0, j = w.count; i + 1 < j; i++) { /* newest first -> last */
-    cg_tensor *x = list[i];
-    list[i] = list[--j];
-    list[j] = x;
-  }
-  *order = list;
-  *count = w.count;
-  return CG_OK;
-}
+/* While a node is visited, about as many bytes of the headers below the sorted
+ * ones are fetched. */
+enum { NODE_BYTES = 112 };
 
 /* ---- visit ---- */
 
@@ -210,7 +97,9 @@ static void visit(walk *w, cg_tensor *x) {
 
 /* Frees what an interrupted walk left in slots. */
 void walk_clean(walk *w) {
-  for (size_t i = 0; i < w->count; i++) slot_drop(w, walk_node(w, i));
+  do
+    for (size_t i = 0; i < w->sort.count; i++) slot_drop(w, walk_node(w, i));
+  while (walk_next_turn(w));
   for (size_t i = 0; i < w->tape->n_proxies; i++)
     slot_drop(w, w->tape->proxies[i]);
 }
@@ -269,16 +158,20 @@ static void plant(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
 
 /* ---- cg_backward ---- */
 
-void walk_visit(walk *w) {
-  for (size_t i = 0; i < w->count && !w->tape->error.status; i++) {
-    if (i + SOON < w->count) {
-      const char *soon = (const char *)walk_node(w, i + SOON);
-      __builtin_prefetch(soon, 1);
-      __builtin_prefetch(soon + 48, 1);
-      __builtin_prefetch(soon + 96);
+static void visit_sorted(walk *w) {
+  const char *next = (const char *)w->sort.below;
+  for (size_t i = 0; i < w->sort.count && !w->tape->error.status; i++) {
+    if (next) {
+      __builtin_prefetch(next -= NODE_BYTES / 2);
+      __builtin_prefetch(next -= NODE_BYTES / 2);
     }
     visit(w, walk_node(w, i));
   }
+}
+
+void walk_visit(walk *w) {
+  do visit_sorted(w);
+  while (!w->tape->error.status && walk_next_turn(w));
 }
 
 /* Plants the seeds and visits the sorted nodes, newest first. */
@@ -340,6 +233,7 @@ static cg_status backward(cg_tape *tape, cg_tensor *const *roots,
   if (tape->error.status) return tape->error.status;
   if (tape->segments) return refuse_in_segment(tape);
   walk w = {.tape = tape, .name = "backward", .grads = grads};
+  if (!tape->busy) w.sort.turn = WALK_TURN; /* the order is not looked at */
   struct scratch_block *scratch = tape_scratch_begin(tape);
   cg_tensor **list = walk_roots(tape, roots, count, w.name);
   struct scratch_block *mine = tape_scratch_begin(tape);

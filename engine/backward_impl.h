@@ -7,6 +7,11 @@
 
 enum { COLLECTED = 32 }; /* leaves with products to be put together */
 
+/* cg_backward sorts that many nodes and visits them before it sorts more: they
+ * are then still in the nearest cache, and a graph of any size is fetched from
+ * memory once. */
+enum { WALK_TURN = 128 };
+
 /* What waits in a walk to be multiplied (collect.c). */
 typedef struct collected {
   cg_tensor *x; /* the leaf's proxy */
@@ -20,6 +25,16 @@ typedef struct collection {
   collected items[COLLECTED];
 } collection;
 
+/* What a walk sorts: all that it goes over, or a turn at a time. */
+typedef struct toposort {
+  size_t base, count; /* the nodes: tape->order[base .. base + count) */
+  size_t turn;        /* how many are sorted at a time; 0: all of them */
+  cg_tensor *below;   /* where the sort goes on, */
+  size_t pending;     /* how many nodes are reached there, */
+  uint32_t stamp;     /* and what they are stamped with */
+  uint32_t first;     /* what has a lower serial is passed by */
+} toposort;
+
 typedef struct walk {
   cg_tape *tape;
   const char *name; /* of the public function, for errors */
@@ -27,13 +42,12 @@ typedef struct walk {
   bool functional;  /* cg_grad: leaves' gradients are not touched */
   cg_grads *grads;  /* where those go instead, or NULL */
   collection *collection; /* of a plain walk while it runs, or NULL */
-  size_t base, count; /* its sorted nodes: tape->order[base .. base + count) */
+  toposort sort;
   struct saved_slot *saved; /* an inner walk: what it found (nested.c) */
   size_t n_saved, room;
   /* Inside of a segment (recompute.c). */
   struct recomputation *recomputation; /* the innermost, or NULL */
-  uint32_t first;   /* the sort passes by what has a lower serial, */
-  cg_tensor *stray; /* and notes here one without the last stamp */
+  cg_tensor *stray; /* what the sort passed by without the last stamp */
 } walk;
 
 struct cg_vjp {
@@ -49,8 +63,10 @@ struct cg_vjp {
 cg_tensor **walk_roots(cg_tape *tape, cg_tensor *const *roots, int count,
                        const char *fn);
 /* Sorts what the roots depend on, newest first, behind the sorted nodes of the
- * running walks. */
+ * running walks; with sort.turn, only the first turn. */
 cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots);
+/* Has the next turn take the place of the last; false if there is none. */
+bool walk_next_turn(walk *w);
 /* Plants the seeds and visits the sorted nodes, newest first. */
 void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
               int n_roots);
@@ -66,7 +82,7 @@ void walk_keep_gradient(walk *w, cg_tensor *x, cg_tensor *g);
 void walk_mark_path(const walk *w);
 
 static inline cg_tensor *walk_node(const walk *w, size_t i) {
-  return w->tape->order[w->base + i]; /* an inner walk may move the array */
+  return w->tape->order[w->sort.base + i]; /* an inner walk may move the array */
 }
 
 /* Around a walk, after its sort (nested.c). An inner walk puts aside what the

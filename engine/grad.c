@@ -70,7 +70,7 @@ static void note_reached(request *r) {
 }
 
 void walk_mark_path(const walk *w) {
-  for (size_t i = w->count; i-- > 0;) {
+  for (size_t i = w->sort.count; i-- > 0;) {
     cg_tensor *x = walk_node(w, i);
     cg_tensor **in = t_in(x);
     for (uint32_t k = 0; k < x->n_in && !(x->flags & T_PATH); k++)
@@ -89,7 +89,7 @@ static void mark_path(const request *r) {
 }
 
 static void unmark_path(const request *r) {
-  for (size_t i = 0; i < r->walk.count; i++)
+  for (size_t i = 0; i < r->walk.sort.count; i++)
     walk_node(&r->walk, i)->flags &= (uint16_t)~T_PATH;
   mark_inputs(r, false);
 }

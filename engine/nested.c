@@ -37,7 +37,7 @@ cg_status walk_begin(walk *w, cg_tensor *const *inputs, int n_inputs) {
   cg_tape *tape = w->tape;
   if (!tape->busy) return CG_OK;
   if (tape->busy >= MAX_NESTED) return refuse(w);
-  size_t n = w->count + tape->n_proxies + (size_t)n_inputs;
+  size_t n = w->sort.count + tape->n_proxies + (size_t)n_inputs;
   void *block;
   cg_status status = pool_get(&tape->pool, saved_bytes(n), &block);
   if (status) {
@@ -45,7 +45,7 @@ cg_status walk_begin(walk *w, cg_tensor *const *inputs, int n_inputs) {
     return status;
   }
   w->saved = block;
-  for (size_t i = 0; i < w->count; i++) save(w, walk_node(w, i));
+  for (size_t i = 0; i < w->sort.count; i++) save(w, walk_node(w, i));
   for (size_t i = 0; i < tape->n_proxies; i++) save(w, tape->proxies[i]);
   for (int j = 0; j < n_inputs; j++)
     if (inputs[j]) save(w, inputs[j]);
@@ -55,7 +55,7 @@ cg_status walk_begin(walk *w, cg_tensor *const *inputs, int n_inputs) {
 
 void walk_end(walk *w) {
   cg_tape *tape = w->tape;
-  tape->n_order = w->base;
+  tape->n_order = w->sort.base;
   if (!w->saved) return;
   while (w->n_saved) { /* last saved first: a tensor may be there twice */
     saved_slot *s = &w->saved[--w->n_saved];

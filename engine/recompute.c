@@ -217,26 +217,22 @@ static bool stayed_inside(const recomputation *r) {
 static void visit_interior(recomputation *r) {
   walk *w = r->walk;
   cg_tape *tape = w->tape;
-  size_t base = w->base, count = w->count;
-  uint32_t first = w->first;
+  toposort outer = w->sort;
   tape->stamp++;
   for (uint32_t i = 0; i < r->node->n_in; i++)
     t_in(r->node)[i]->stamp = tape->stamp;
-  w->first = r->run.first;
+  w->sort = (toposort){.first = r->run.first};
   w->stray = NULL;
-  w->count = 0;
   if (!walk_sort(w, r->out, list_roots(r)) && stayed_inside(r)) {
     if (w->functional) walk_mark_path(w);
     walk_visit(w);
   }
-  for (size_t i = 0; i < w->count; i++) {
+  for (size_t i = 0; i < w->sort.count; i++) {
     slot_drop(w, walk_node(w, i));
     walk_node(w, i)->flags &= (uint16_t)~T_PATH;
   }
-  tape->n_order = w->base;
-  w->first = first;
-  w->base = base;
-  w->count = count;
+  tape->n_order = w->sort.base;
+  w->sort = outer;
 }
 
 /* ---- after ---- */

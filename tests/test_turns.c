@@ -1,0 +1,150 @@
+/* test_turns.c - cg_backward sorts and visits a turn of nodes at a time: graphs
+ * of many turns, with edges over several of them, against cg_grad, which sorts
+ * all at once. */
+#include "engine_test.h"
+
+enum { NODES = 700, FAR = 300 };
+
+static cg_tape *tape;
+static cg_tensor *w, *v;
+static cg_tensor *x[NODES];
+
+static void setup(void) {
+  tape = cg_tape_new(NULL);
+  w = scalar_leaf(0.7);
+  v = scalar_leaf(1.3);
+}
+
+static void teardown(void) {
+  cg_tape_free(tape);
+  cg_leaf_free(w);
+  cg_leaf_free(v);
+}
+
+/* x_k = tanh(x_{k-1} w) + v x_{k-FAR}: four nodes, and an edge over twelve
+ * hundred. */
+static cg_tensor *chain(cg_tape *t, cg_tensor *first) {
+  x[0] = first;
+  for (int k = 1; k < NODES; k++) {
+    x[k] = cg_tanh(t, cg_mul(t, x[k - 1], w));
+    if (k >= FAR) x[k] = cg_add(t, x[k], cg_mul(t, v, x[k - FAR]));
+  }
+  return x[NODES - 1];
+}
+
+static double grad_of(const cg_tensor *leaf) {
+  return cg_tensor_item(cg_tensor_grad(leaf));
+}
+
+/* The gradients that cg_backward gave are those of cg_grad, bit for bit. */
+static void check_gradients(cg_tensor *y) {
+  cg_tensor *in[] = {w, v}, *g[2];
+  ck_assert_int_eq(cg_grad(tape, &y, 1, NULL, in, 2, g, 0), CG_OK);
+  ck_assert_double_ne(cg_tensor_item(g[0]), 0);
+  ck_assert_double_eq(grad_of(w), cg_tensor_item(g[0]));
+  ck_assert_double_eq(grad_of(v), cg_tensor_item(g[1]));
+}
+
+START_TEST(as_if_sorted_at_once) {
+  cg_tensor *y = chain(tape, cg_mul(tape, w, v));
+  ck_assert_int_eq(cg_backward(tape, y), CG_OK);
+  check_gradients(y);
+}
+END_TEST
+
+/* ---- walks inside ---- */
+
+static int n_inner;
+
+/* Sorts all that lies below, which the outer walk has reached in part; hooks
+ * there do the same inside of it. */
+static cg_tensor *walk_below(cg_tape *t, cg_tensor *at, cg_tensor *g,
+                             void *context) {
+  (void)at, (void)g;
+  cg_tensor *in[] = {w, x[10]}, *d[2], *below = context;
+  ck_assert_int_eq(cg_grad(t, &below, 1, NULL, in, 2, d, 0), CG_OK);
+  n_inner++;
+  return NULL;
+}
+
+START_TEST(inner_walks_restamp) {
+  cg_tensor *y = chain(tape, cg_mul(tape, w, v));
+  n_inner = 0;
+  for (int k = 650; k > FAR + 40; k -= 40)
+    ck_assert_int_eq(cg_hook(tape, x[k], walk_below, x[k - 1]), CG_OK);
+  ck_assert_int_eq(cg_backward(tape, y), CG_OK);
+  ck_assert_int_ge(n_inner, 8);
+  double gw = grad_of(w), gv = grad_of(v);
+  cg_tape_reset(tape);
+  cg_leaf_zero_grad(w);
+  cg_leaf_zero_grad(v);
+  y = chain(tape, cg_mul(tape, w, v));
+  ck_assert_int_eq(cg_backward(tape, y), CG_OK);
+  ck_assert_double_eq(grad_of(w), gw);
+  ck_assert_double_eq(grad_of(v), gv);
+}
+END_TEST
+
+/* Segments sort their interior while the walk over the rest is under way. */
+static void piece(cg_tape *t, cg_tensor *const *in, int n_in, cg_tensor **out,
+                  int n_out, void *context) {
+  (void)n_in, (void)n_out, (void)context;
+  out[1] = cg_mul(t, in[0], v);
+  out[0] = chain(t, out[1]);
+}
+
+static cg_tensor *pieces(bool segments) {
+  cg_tensor *at = cg_mul(tape, w, v), *sum = at, *out[2];
+  for (int i = 0; i < 4; i++) {
+    if (segments)
+      cg_checkpoint(tape, piece, NULL, 0, &at, 1, out, 2);
+    else
+      piece(tape, &at, 1, out, 2, NULL);
+    at = chain(tape, out[0]);
+    sum = cg_add(tape, cg_mul(tape, sum, at), out[i % 2]);
+  }
+  return sum;
+}
+
+START_TEST(segments_in_between) {
+  cg_tensor *sum = pieces(true);
+  ck_assert_int_eq(cg_backward(tape, sum), CG_OK);
+  cg_tape_reset(tape);
+  check_gradients(pieces(false));
+}
+END_TEST
+
+/* ---- what an error leaves ---- */
+
+static cg_tensor *give_up(cg_tape *t, cg_tensor *at, cg_tensor *g,
+                          void *context) {
+  (void)at, (void)g;
+  if ((*(int *)context)++) return NULL;
+  return cg_tape_fail(t, CG_ERR_NONFINITE, "my hook", "gives up");
+}
+
+/* The walk ends in its second turn, when nodes of later turns have slots; the
+ * next walk over the same nodes finds them empty. */
+START_TEST(slots_are_empty_after_an_error) {
+  int calls = 0;
+  cg_tensor *y = chain(tape, cg_mul(tape, w, v));
+  ck_assert_int_eq(cg_hook(tape, x[NODES - 60], give_up, &calls), CG_OK);
+  ck_assert_int_eq(cg_backward(tape, y), CG_ERR_NONFINITE);
+  cg_tape_clear_error(tape);
+  cg_leaf_zero_grad(w);
+  cg_leaf_zero_grad(v);
+  ck_assert_int_eq(cg_backward(tape, y), CG_OK);
+  ck_assert_int_eq(calls, 2);
+  check_gradients(y);
+}
+END_TEST
+
+int main(void) {
+  TCase *tc = tcase_create("all");
+  tcase_add_checked_fixture(tc, setup, teardown);
+  tcase_add_test(tc, as_if_sorted_at_once);
+  tcase_add_test(tc, inner_walks_restamp);
+  tcase_add_test(tc, segments_in_between);
+  tcase_add_test(tc, slots_are_empty_after_an_error);
+  return run_case("turns", tc);
+}
