@@ -25,7 +25,7 @@ enum { NODE_BYTES = 112 };
 
 /* The complete gradient of x, taken out of its slot; the caller has the
  * slot's reference. NULL if nothing was given or after an error. */
-static cg_tensor *take(walk *w, cg_tensor *x) {
+static inline cg_tensor *take(walk *w, cg_tensor *x) {
   slot_finish(w, x);
   cg_tensor *g = x->slot;
   x->slot = NULL;

@@ -113,7 +113,12 @@ cg_status grad_for(cg_tape *tape, const char *name, cg_tensor *const *outputs,
 /* Adds g, of x's type and of a shape that x broadcasts to. */
 void slot_add(walk *w, cg_tensor *x, cg_tensor *g);
 /* Puts together what was given in parts; x->slot is then a plain tensor. */
-void slot_finish(walk *w, cg_tensor *x);
+void slot_put_together(walk *w, cg_tensor *x);
+static inline void slot_finish(walk *w, cg_tensor *x) {
+  bool parts = x->flags & T_PARTS;
+  if (parts || (x->slot && x->slot->flags & T_TEMP && x->slot->unset))
+    slot_put_together(w, x);
+}
 /* Adds the product that g describes, but for C and scratch, in a plain walk; b
  * is the tensor that g's B is, or NULL. *clean, if wanted: was the sum before
  * this finite? Returns the sum, NULL after an error. */

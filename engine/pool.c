@@ -1,22 +1,29 @@
 /* pool.c - recycled blocks by size class. */
 #include "pool.h"
 
-struct pool_block {
-  struct pool_block *next;
-};
+/* Four classes per power of two, from 1024 on. */
+typedef struct large {
+  size_t step, quarter;
+  int log; /* 2^log < size <= 2^(log+1) */
+} large;
 
-/* Classes: multiples of 64 up to 1024, then four per power of two. */
-static size_t class_of(size_t size, size_t *rounded) {
-  if (size <= 1024) {
-    size_t units = size ? (size + 63) / 64 : 1;
-    *rounded = units * 64;
-    return units - 1;
-  }
-  int log = 63 - __builtin_clzll((unsigned long long)(size - 1));
-  size_t step = (size_t)1 << (log - 2); /* 2^log <= size - 1 < 2^(log+1) */
-  size_t quarter = (size - 1 - ((size_t)1 << log)) / step;
-  *rounded = ((size_t)1 << log) + (quarter + 1) * step;
-  return 16 + (size_t)(log - 10) * 4 + quarter;
+static large place(size_t size) {
+  large l = {.log = 63 - __builtin_clzll((unsigned long long)(size - 1))};
+  l.step = (size_t)1 << (l.log - 2);
+  l.quarter = (size - 1 - ((size_t)1 << l.log)) / l.step;
+  return l;
+}
+
+size_t pool_class_of_large(size_t size) {
+  if (!size) return 0;
+  large l = place(size);
+  return 16 + (size_t)(l.log - 10) * 4 + l.quarter;
+}
+
+static size_t rounded(size_t size) {
+  if (size <= 1024) return size ? round_up(size, 64) : 64;
+  large l = place(size);
+  return ((size_t)1 << l.log) + (l.quarter + 1) * l.step;
 }
 
 void pool_init(pool *p, mem *m) {
@@ -26,24 +33,14 @@ void pool_init(pool *p, mem *m) {
 
 void pool_free_all(pool *p) { arena_free(&p->chunks); }
 
-cg_status pool_get(pool *p, size_t size, void **out) {
+cg_status pool_get_slow(pool *p, size_t size, void **out) {
   if (size > SIZE_MAX / 4) {
     p->chunks.mem->wanted = size;
     return CG_ERR_NOMEM;
   }
-  size_t rounded, c = class_of(size, &rounded);
-  struct pool_block *b = p->free[c];
-  if (b) {
-    p->free[c] = b->next;
-    *out = b;
-    return CG_OK;
-  }
-  return arena_alloc(&p->chunks, rounded, CG_ALIGNMENT, out);
-}
-
-void pool_put(pool *p, void *block, size_t size) {
-  size_t rounded, c = class_of(size, &rounded);
-  struct pool_block *b = block;
-  b->next = p->free[c];
-  p->free[c] = b;
+  struct pool_block **list = &p->free[pool_class(size)], *b = *list;
+  if (!b) return arena_alloc(&p->chunks, rounded(size), CG_ALIGNMENT, out);
+  *list = b->next;
+  *out = b;
+  return CG_OK;
 }

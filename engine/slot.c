@@ -155,9 +155,9 @@ cg_tensor *slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g,
 
 /* ---- ending ---- */
 
-void slot_finish(walk *w, cg_tensor *x) {
+void slot_put_together(walk *w, cg_tensor *x) {
   if (!(x->flags & T_PARTS)) {
-    if (x->slot) fill_unset(x->slot);
+    fill_unset(x->slot);
     return;
   }
   cg_tensor *sum = parts_close(w, x);

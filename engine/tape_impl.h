@@ -141,10 +141,22 @@ cg_tensor *tape_new_temp(cg_tape *tape, cg_dtype dtype, int rank,
 /* A constant with x's value: in the arena, or a TEMP if the mode says so. */
 cg_tensor *tape_copy(cg_tape *tape, const cg_tensor *x);
 /* TEMPs: takes and gives back a reference (no-ops for other tensors). */
-void tape_retain(cg_tensor *x);
-void tape_release(cg_tape *tape, cg_tensor *x);
+static inline void tape_retain(cg_tensor *x) {
+  if (x->flags & T_TEMP) x->refs++;
+}
+void tape_free_temp(cg_tape *tape, cg_tensor *x);
+static inline void tape_release(cg_tape *tape, cg_tensor *x) {
+  if (x->flags & T_TEMP && --x->refs == 0) tape_free_temp(tape, x);
+}
 /* Ends a visit: drops the frame's references. */
-void tape_drop_frame(cg_tape *tape);
+static inline void tape_drop_frame(cg_tape *tape) {
+  cg_tensor *x = tape->frame, *next;
+  tape->frame = NULL;
+  for (; x; x = next) {
+    next = x->prev;
+    tape_release(tape, x);
+  }
+}
 
 /* Scratch memory that lives until tape_drop_scratch. NULL after an error. */
 void *tape_scratch(cg_tape *tape, size_t bytes, const char *op);

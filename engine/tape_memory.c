@@ -193,29 +193,16 @@ void *cg_tape_alloc(cg_tape *tape, size_t bytes) {
 
 /* ---- temporaries ---- */
 
-void tape_retain(cg_tensor *x) {
-  if (x->flags & T_TEMP) x->refs++;
-}
-
-void tape_release(cg_tape *tape, cg_tensor *x) {
-  while (x->flags & T_TEMP && --x->refs == 0) {
-    cg_tensor *base = x->flags & T_VIEW ? t_in(x)[0] : NULL;
+/* Frees x, to which nobody refers any more; then what it showed, if it was a
+ * view that was the last to do so, and so on. */
+void tape_free_temp(cg_tape *tape, cg_tensor *x) {
+  for (cg_tensor *base; x; x = base) {
+    base = x->flags & T_VIEW ? t_in(x)[0] : NULL;
     size_t bytes = (size_t)t_numel(x) * dtype_size(x->dtype);
     layout l = plan(x->op, x->rank, base, (int)x->n_in, bytes, true);
     x->check = 0;
     pool_put(&tape->pool, x, l.total);
-    if (!base) return;
-    x = base;
-  }
-}
-
-void tape_drop_frame(cg_tape *tape) {
-  cg_tensor *x = tape->frame;
-  tape->frame = NULL;
-  while (x) {
-    cg_tensor *next = x->prev;
-    tape_release(tape, x);
-    x = next;
+    if (base && (!(base->flags & T_TEMP) || --base->refs)) return;
   }
 }
 

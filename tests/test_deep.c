@@ -26,6 +26,7 @@ static void count_release(void *context, void *block, size_t size) {
 
 typedef struct chain {
   int n;
+  bool views;
   double y, w_grad, g;
   cg_status status;
   size_t nodes, live_blocks;
@@ -38,6 +39,14 @@ static cg_tensor *build(cg_tape *tape, cg_tensor *w, int n) {
   return x;
 }
 
+/* The gradient of each is a view of that of the next. */
+static cg_tensor *build_views(cg_tape *tape, cg_tensor *w, int n) {
+  cg_tensor *x = w;
+  for (int k = 0; k < n; k++)
+    x = cg_reshape(tape, x, k % 2, (const int64_t[]){1});
+  return x;
+}
+
 static void *run(void *argument) {
   chain *c = argument;
   counter heap = {.allocator = {count_alloc, count_release, &heap}};
@@ -45,7 +54,8 @@ static void *run(void *argument) {
   cg_tensor *w = cg_leaf_new(&heap.allocator, CG_F64, 0, NULL, NULL);
   cg_leaf_set_requires_grad(w, true);
   cg_leaf_fill(w, 1 + 1e-8);
-  cg_tensor *y = build(tape, w, c->n), *const *order;
+  cg_tensor *y = (c->views ? build_views : build)(tape, w, c->n);
+  cg_tensor *const *order;
   c->y = cg_tensor_item(y);
   c->status = cg_backward(tape, y);
   c->w_grad = cg_tensor_item(cg_tensor_grad(w));
@@ -87,10 +97,22 @@ START_TEST(a_chain) {
 }
 END_TEST
 
+START_TEST(a_chain_of_views) {
+  chain c = {.n = 20000, .views = true};
+  run_on_small_stack(&c);
+  ck_assert_int_eq(c.status, CG_OK);
+  ck_assert_double_eq(c.w_grad, 1);
+  ck_assert_double_eq(c.g, 1);
+  ck_assert_uint_eq(c.nodes, (size_t)c.n);
+  ck_assert_uint_eq(c.live_blocks, 0);
+}
+END_TEST
+
 int main(int argc, char **argv) {
   bool all = argc > 1 && !strcmp(argv[1], "--all");
   TCase *tc = tcase_create("all");
   tcase_set_timeout(tc, 300);
   tcase_add_loop_test(tc, a_chain, 0, all ? 2 : 1);
+  tcase_add_test(tc, a_chain_of_views);
   return run_case("deep", tc);
 }
