@@ -57,6 +57,15 @@ cg_status arena_alloc_slow(arena *a, size_t size, size_t align, void **out) {
   return arena_alloc(a, size, align, out);
 }
 
+cg_status arena_reserve(arena *a, size_t size) {
+  void *unused;
+  cg_status status = arena_alloc(a, size, CG_ALIGNMENT, &unused);
+  if (status) return status;
+  a->cur->top -= size;
+  a->used -= size;
+  return CG_OK;
+}
+
 arena_mark arena_get_mark(const arena *a) {
   return (arena_mark){a->cur, a->cur ? a->cur->top : 0, a->used};
 }

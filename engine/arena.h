@@ -56,6 +56,9 @@ static inline cg_status arena_alloc(arena *a, size_t size, size_t align,
   return arena_alloc_slow(a, size, align, out);
 }
 
+/* Has the next `size` bytes, aligned all together, lie in one block. */
+cg_status arena_reserve(arena *a, size_t size);
+
 arena_mark arena_get_mark(const arena *a);
 void arena_rewind(arena *a, arena_mark mark);
 

@@ -3,6 +3,7 @@
  * terms of its result. */
 #include "addmm.h"
 #include "op_map.h"
+#include "shape.h"
 
 typedef struct affine_attr {
   matmul_attr product; /* first: addmm's functions look at it */
@@ -13,10 +14,42 @@ static cg_activation phi_of(const void *attr) {
   return ((const affine_attr *)attr)->phi;
 }
 
+/* With operands 3 and 4 a second product is added: as if to c, op(a) op(b). */
+static cg_call second_of(const cg_call *call, cg_tensor *in[3]) {
+  cg_call second = *call;
+  in[0] = call->in[0];
+  in[1] = call->in[3];
+  in[2] = call->in[4];
+  second.in = in;
+  second.n_in = 3;
+  return second;
+}
+
+static cg_status fail_sum(const cg_call *call, const cg_spec *first,
+                          const cg_spec *second) {
+  char a[96], b[96];
+  return cg_call_fail(call, CG_ERR_SHAPE,
+                      "one product is %s and the other %s",
+                      shape_text(first->rank, first->shape, a, sizeof a),
+                      shape_text(second->rank, second->shape, b, sizeof b));
+}
+
 static cg_status affine_infer(const cg_call *call, cg_spec *spec) {
   cg_activation phi = phi_of(call->attr);
-  if ((unsigned)phi < CG_ACT_COUNT) return addmm_infer(call, spec);
-  return cg_call_fail(call, CG_ERR_ARG, "%d is no activation", (int)phi);
+  if ((unsigned)phi >= CG_ACT_COUNT)
+    return cg_call_fail(call, CG_ERR_ARG, "%d is no activation", (int)phi);
+  cg_status status = addmm_infer(call, spec);
+  if (status || call->n_in == 3) return status;
+  if (call->n_in != 5)
+    return cg_call_fail(call, CG_ERR_ARG, "3 or 5 operands are needed");
+  cg_tensor *in[3];
+  cg_spec more;
+  cg_call second = second_of(call, in);
+  status = addmm_infer(&second, &more);
+  if (!status &&
+      !shape_equal(spec->rank, spec->shape, more.rank, more.shape))
+    return fail_sum(call, spec, &more);
+  return status;
 }
 
 static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
@@ -26,6 +59,7 @@ static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
       [CG_ACT_SIGMOID] = &kernel_sigmoid,
   };
   cg_status status = addmm_forward(call, out);
+  if (!status && call->n_in == 5) status = addmm_more(call, 3, 4, out);
   const kernel_map *phi = maps[phi_of(call->attr)];
   if (!status && phi) op_map_in_place(out, phi);
   return status;
@@ -45,7 +79,11 @@ static cg_tensor *through_phi(cg_vjp *v) {
   return gy;
 }
 
-static void affine_vjp(cg_vjp *v) { addmm_give(v, through_phi(v)); }
+static void affine_vjp(cg_vjp *v) {
+  cg_tensor *gz = through_phi(v);
+  addmm_give(v, gz);
+  if (cg_vjp_count(v) == 5) addmm_give_more(v, gz, 3, 4);
+}
 
 static const affine_attr tanh_nt = {{false, true}, CG_ACT_TANH},
                          tanh_tn = {{true, false}, CG_ACT_TANH},
@@ -58,14 +96,18 @@ static const cg_op_case affine_cases[] = {
     {"f[2,4] f[2,3] f[3,4]", &relu_nn}, {"f[] f[3,2] f[4,3]", &sigmoid_tt},
     {"f[4] f[2,3] f[4,3]", &identity_nt}, {"f[3,3] f[3,3] f[3,3]", &tanh_nt},
     {"f[3] f[0,2] f[3,2]", &tanh_nt},  {"f[2,3] f[2,0] f[0,3]", &relu_nn},
+    {"f[4] f[2,3] f[4,3] f[2,5] f[4,5]", &tanh_nt},
+    {"f[2,4] f[3,2] f[3,4] f[1,2] f[1,4]", &tanh_tn},
+    {"f[3,3] f[3,3] f[3,3] f[3,3] f[3,3]", &relu_nn},
+    {"f[] f[3,2] f[4,3] f[0,2] f[4,0]", &sigmoid_tt},
 };
 
 const cg_op cg_op_affine = {
     .name = "affine",
-    .formula = "y = phi(z), z = c + op(a) op(b)",
-    .derivative = "gz = gy phi'(z), from y; gc, ga, gb as for addmm",
+    .formula = "y = phi(z), z = c + op(a) op(b) [+ op(a') op(b')]",
+    .derivative = "gz = gy phi'(z), from y; the others as for addmm",
     .min_in = 3,
-    .max_in = 3,
+    .max_in = 5,
     .attr_size = sizeof(affine_attr),
     .infer = affine_infer,
     .forward = affine_forward,
@@ -78,4 +120,14 @@ cg_tensor *cg_affine(cg_tape *tape, cg_activation phi, cg_tensor *c,
   affine_attr attr = {{ta, tb}, phi};
   cg_tensor *in[] = {c, a, b};
   return cg_record(tape, &cg_op_affine, in, 3, &attr);
+}
+
+cg_tensor *cg_affine2(cg_tape *tape, cg_activation phi, cg_tensor *c,
+                      cg_tensor *const a[2], cg_tensor *const b[2], bool ta,
+                      bool tb) {
+  if (!a || !b)
+    return cg_tape_fail(tape, CG_ERR_ARG, "affine", "the matrices are NULL");
+  affine_attr attr = {{ta, tb}, phi};
+  cg_tensor *in[] = {c, a[0], b[0], a[1], b[1]};
+  return cg_record(tape, &cg_op_affine, in, 5, &attr);
 }

@@ -237,9 +237,10 @@ static void visit_interior(recomputation *r) {
 
 /* ---- after ---- */
 
-/* Does g show memory of the run, which will be dropped? */
+/* Does g show memory of the run, which will be dropped? Where a view shows that
+ * of several operands, the last is the newest. */
 static bool inside(const segment_run *run, const cg_tensor *g) {
-  while (g->flags & T_VIEW) g = t_in(g)[0];
+  while (g->flags & T_VIEW) g = t_in(g)[g->n_in - 1];
   return !(g->flags & (T_TEMP | T_PROXY)) && g->serial >= run->first;
 }
 

@@ -128,16 +128,35 @@ static bool reach(int rank, const int64_t *shape, const int64_t *strides,
   return true;
 }
 
-/* Does the view stay between the first and the last element of its operand?
- * One without elements does, and one with a senseless shape is refused when
- * memory is sought. */
-static bool view_stays_inside(const cg_tensor *x, const cg_spec *spec) {
+/* How many elements the operands that lie behind operand 0, and behind each
+ * other, have. */
+static int64_t elements_behind(const cg_call *call) {
+  const cg_tensor *x = call->in[0];
+  const size_t size = dtype_size(x->dtype);
+  int64_t n = 0;
+  const char *end = (const char *)x->data + (size_t)t_numel(x) * size;
+  if (!(x->flags & T_CONTIGUOUS)) return 0;
+  for (int i = 1; i < call->n_in; i++) {
+    x = call->in[i];
+    if (x->data != end || !(x->flags & T_CONTIGUOUS)) break;
+    n += t_numel(x);
+    end += (size_t)t_numel(x) * size;
+  }
+  return n;
+}
+
+/* Does the view stay between the first and the last element of its operand, or
+ * of those that lie behind it? One without elements does, and one with a
+ * senseless shape is refused when memory is sought. */
+static bool view_stays_inside(const cg_call *call, const cg_spec *spec) {
+  const cg_tensor *x = call->in[0];
   int64_t n, first = 0, last = 0, lo = spec->offset, hi = spec->offset;
   if (!shape_numel(spec->rank, spec->shape, &n) || n == 0) return true;
   return t_numel(x) &&
          reach(x->rank, t_shape(x), t_strides(x), &first, &last) &&
          reach(spec->rank, spec->shape, spec->strides, &lo, &hi) &&
-         lo >= first && hi <= last;
+         lo >= first &&
+         (hi <= last || hi <= last + elements_behind(call));
 }
 
 /* Can a shape rule's answer be true? Sizes are checked when memory is got. */
@@ -155,7 +174,7 @@ static bool sound(const cg_call *call, const cg_spec *spec) {
     what = "the op has no forward and its result is no view";
   else if (spec->is_view && spec->dtype != (cg_dtype)call->in[0]->dtype)
     what = "the shape rule made a view of another type than its operand's";
-  else if (spec->is_view && !view_stays_inside(call->in[0], spec))
+  else if (spec->is_view && !view_stays_inside(call, spec))
     what = "the shape rule made a view that leaves its operand's memory";
   return !what ||
          cg_tape_fail(call->tape, CG_ERR_ARG, call->op->name, "%s", what);

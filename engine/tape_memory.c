@@ -191,6 +191,14 @@ void *cg_tape_alloc(cg_tape *tape, size_t bytes) {
   return block;
 }
 
+cg_status cg_tape_reserve(cg_tape *tape, size_t bytes) {
+  if (!tape) return CG_ERR_ARG;
+  if (tape->error.status) return tape->error.status;
+  cg_status status = arena_reserve(&tape->data, bytes);
+  if (status) tape_fail_mem(tape, status, "tape_reserve");
+  return status;
+}
+
 /* ---- temporaries ---- */
 
 /* Frees x, to which nobody refers any more; then what it showed, if it was a

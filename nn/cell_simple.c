@@ -4,16 +4,37 @@
  */
 #include "cells.h"
 
+enum { MANY = 16, BIAS = 0 };
+
+/* Of many sequences every step makes efficient products of its own: then the
+ * input of all steps is not projected in advance, which would write it to
+ * memory to be read once, and only the sum of the biases is kept. A z that
+ * somebody looks at is another matter. */
+static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
+  if (a->want_z || a->activation || cg_tensor_dim(x, -2) < MANY)
+    return cg_cell_project_both(tape, a, x);
+  cg_tensor *b = a->w[CG_B_IH];
+  a->kept[BIAS] = b ? cg_add(tape, b, a->w[CG_B_HH])
+                    : cg_scalar(tape, cg_tensor_dtype(a->w[CG_W_HH]), 0);
+  return x;
+}
+
 /* A z that nobody looks at is not kept: phi and the affine map are one node. */
-static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
+static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *x_t,
                        cg_tensor **state) {
   cg_tensor *h = cg_cell_entering(tape, a, state[0]);
   cg_tensor *W = a->w[CG_W_HH];
-  if (!a->want_z && !a->activation) {
-    state[0] = cg_affine(tape, a->phi, xp_t, h, W, false, true);
+  if (a->kept[BIAS]) {
+    cg_tensor *in[2] = {x_t, h}, *weight[2] = {a->w[CG_W_IH], W};
+    state[0] =
+        cg_affine2(tape, a->phi, a->kept[BIAS], in, weight, false, true);
     return NULL;
   }
-  cg_tensor *z_t = cg_addmm(tape, xp_t, h, W, false, true);
+  if (!a->want_z && !a->activation) {
+    state[0] = cg_affine(tape, a->phi, x_t, h, W, false, true);
+    return NULL;
+  }
+  cg_tensor *z_t = cg_addmm(tape, x_t, h, W, false, true);
   state[0] = cg_cell_activate(tape, a, z_t);
   return z_t;
 }
@@ -23,6 +44,6 @@ const cg_cell cg_cell_simple = {.name = "RNN",
                                 .n_states = 1,
                                 .params = {CG_CELL_WEIGHTS},
                                 .has_phi = true,
-                                .project = cg_cell_project_both,
+                                .project = project,
                                 .step = step,
                                 .whole_z = true};

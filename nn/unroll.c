@@ -54,6 +54,17 @@ static cg_rnn_trace trace_of(const cg_rnn_trace *all, int part, int64_t T) {
                         .c = all->c ? all->c + part * T : NULL};
 }
 
+/* The h_t of a cell whose steps make nothing else that is kept shall lie one
+ * behind the other, as they are wanted in the end. */
+static void reserve_states(cg_tape *tape, const cg_rnn *rnn, int64_t T,
+                           int64_t B) {
+  size_t step = (size_t)B * (size_t)cg_rnn_width(rnn, 0), bytes;
+  step *= cg_dtype_size(rnn->dtype);
+  if (rnn->cell->n_states > 1 || __builtin_mul_overflow(step, (size_t)T, &bytes))
+    return;
+  cg_tape_reserve(tape, bytes);
+}
+
 cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
                          cg_tensor *x, cg_tensor **state) {
   const cg_rnn *rnn = pass->rnn;
@@ -66,6 +77,7 @@ cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
   args.want_z = trace.z != NULL;
   args.h_mask = cg_rnn_state_mask(tape, rnn, pass->rng, B);
   cg_tensor *xp = project(tape, rnn->cell, &args, x);
+  reserve_states(tape, rnn, T, B);
   bool reverse = part % cg_rnn_directions(rnn);
   for (int64_t i = 0; i < T && !cg_tape_status(tape); i++) {
     int64_t t = reverse ? T - 1 - i : i;

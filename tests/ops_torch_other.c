@@ -32,6 +32,11 @@ static cg_tensor *slices(cg_tape *t, cg_tensor *const *x) {
   return cg_sum_slices(t, x, cg_tensor_data(x[2]), 2, 0, CG_DIMS(4, 3));
 }
 
+static cg_tensor *affine_two(cg_tape *t, cg_tensor *const *x) {
+  cg_tensor *a[2] = {x[1], x[3]}, *b[2] = {x[2], x[4]};
+  return cg_affine2(t, CG_ACT_TANH, x[0], a, b, false, true);
+}
+
 /* ---- the cases: op, case, call with operands x ---- */
 
 #define REDUCED(X, op, call)       \
@@ -83,6 +88,7 @@ static cg_tensor *slices(cg_tape *t, cg_tensor *const *x) {
   X(affine, relu, cg_affine(t, CG_ACT_RELU, AFFINE_NT))                      \
   X(affine, sigmoid, cg_affine(t, CG_ACT_SIGMOID, AFFINE_NT))                \
   X(affine, identity, cg_affine(t, CG_ACT_IDENTITY, AFFINE_NT))              \
+  X(affine, two, affine_two(t, x))                                           \
   X(linear, batch, cg_linear(t, x[0], x[1], x[2]))                           \
   X(bmm, nn, cg_bmm(t, x[0], x[1], false, false))                            \
   X(bmm, broadcast, cg_bmm(t, x[0], x[1], false, true))                      \

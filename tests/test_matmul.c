@@ -133,18 +133,25 @@ static void same_bits(const cg_tensor *a, const cg_tensor *b) {
     ck_assert(cg_tensor_get(a, i) == cg_tensor_get(b, i));
 }
 
-/* y, its gradients by c, a and b for gy = w, and those of the sum of the cubes
- * of them all. */
-static void derive(cg_tensor *y, cg_tensor *w, cg_tensor *const *in,
+/* y, its gradients by the n operands for gy = w, and those of the sum of the
+ * cubes of them all. */
+static void derive(cg_tensor *y, cg_tensor *w, cg_tensor *const *in, int n,
                    cg_tensor **all) {
   cg_tensor *sum = cg_scalar(tape, cg_tensor_dtype(y), 0);
   all[0] = y;
   ck_assert_int_eq(
-      cg_grad(tape, &y, 1, &w, in, 3, all + 1, CG_CREATE_GRAPH), CG_OK);
-  for (int i = 0; i < 4; i++)
+      cg_grad(tape, &y, 1, &w, in, n, all + 1, CG_CREATE_GRAPH), CG_OK);
+  for (int i = 0; i <= n; i++)
     sum = cg_add(tape, sum, cg_sum_all(tape, cg_pow_scalar(tape, all[i], 3)));
-  ck_assert_int_eq(cg_grad(tape, &sum, 1, NULL, in, 3, all + 4, 0), CG_OK);
+  ck_assert_int_eq(cg_grad(tape, &sum, 1, NULL, in, n, all + n + 1, 0), CG_OK);
   fine(tape);
+}
+
+static cg_tensor *activated(cg_activation phi, cg_tensor *z) {
+  return phi == CG_ACT_TANH      ? cg_tanh(tape, z)
+         : phi == CG_ACT_RELU    ? cg_relu(tape, z)
+         : phi == CG_ACT_SIGMOID ? cg_sigmoid(tape, z)
+                                 : z;
 }
 
 /* One node or two: the same bits, in gradients of gradients too. */
@@ -159,16 +166,38 @@ START_TEST(affine_is_activation_of_addmm) {
   cg_tensor *weight = normal_leaf(&rng, m, n), *in[4], *one[7], *two[7];
   for (int i = 0; i < 4; i++)
     in[i] = cg_cast(tape, i < 3 ? leaf[i] : weight, f32 ? CG_F32 : CG_F64);
-  derive(cg_affine(tape, phi, in[0], in[1], in[2], ta, tb), in[3], in, one);
+  derive(cg_affine(tape, phi, in[0], in[1], in[2], ta, tb), in[3], in, 3, one);
   cg_tensor *z = cg_addmm(tape, in[0], in[1], in[2], ta, tb);
-  cg_tensor *y = phi == CG_ACT_TANH      ? cg_tanh(tape, z)
-                 : phi == CG_ACT_RELU    ? cg_relu(tape, z)
-                 : phi == CG_ACT_SIGMOID ? cg_sigmoid(tape, z)
-                                         : z;
-  derive(y, in[3], in, two);
+  derive(activated(phi, z), in[3], in, 3, two);
   for (int i = 0; i < 7; i++) same_bits(one[i], two[i]);
   for (int i = 0; i < 3; i++) cg_leaf_free(leaf[i]);
   cg_leaf_free(weight);
+}
+END_TEST
+
+/* One node or three. Their walks take the gradients of gradients in another
+ * order. */
+START_TEST(affine2_is_activation_of_two_addmm) {
+  enum { m = 17, n = 17, k = 13, l = 9 };
+  cg_rng rng = cg_rng_seed(190 + (uint64_t)_i);
+  bool ta = _i & 1, tb = _i & 2;
+  cg_activation phi = (cg_activation)(_i / 4);
+  cg_tensor *in[] = {normal_leaf(&rng, 1, n),
+                     normal_leaf(&rng, ta ? k : m, ta ? m : k),
+                     normal_leaf(&rng, tb ? n : k, tb ? k : n),
+                     normal_leaf(&rng, ta ? l : m, ta ? m : l),
+                     normal_leaf(&rng, tb ? n : l, tb ? l : n),
+                     normal_leaf(&rng, m, n)};
+  cg_tensor *a[2] = {in[1], in[3]}, *b[2] = {in[2], in[4]}, *one[11], *two[11];
+  derive(cg_affine2(tape, phi, in[0], a, b, ta, tb), in[5], in, 5, one);
+  cg_tensor *z = cg_addmm(tape, in[0], in[1], in[2], ta, tb);
+  z = cg_addmm(tape, z, in[3], in[4], ta, tb);
+  derive(activated(phi, z), in[5], in, 5, two);
+  for (int i = 0; i < 6; i++) same_bits(one[i], two[i]);
+  for (int i = 6; i < 11; i++)
+    for (int64_t j = 0; j < cg_tensor_numel(one[i]); j++)
+      near(cg_tensor_get(one[i], j), cg_tensor_get(two[i], j), 1e-10);
+  for (int i = 0; i < 6; i++) cg_leaf_free(in[i]);
 }
 END_TEST
 
@@ -228,6 +257,24 @@ START_TEST(bad_products_are_refused) {
   failed(tape, CG_ERR_DTYPE, "affine", "f32");
   ck_assert_ptr_null(cg_affine(tape, phi, NULL, a, a, false, true));
   failed(tape, CG_ERR_ARG, "affine", "NULL");
+  cg_tensor *aa[2] = {a, a}, *ab[2] = {a, b};
+  cg_tensor *af[2] = {a, cg_cast(tape, a, CG_F32)}, *none2[2] = {a, NULL};
+  cg_tensor *a1[2] = {a, cg_full(tape, CG_F64, CG_DIMS(1, 3), 1)};
+  ck_assert_ptr_null(cg_affine2(tape, none, v, aa, aa, false, true));
+  failed(tape, CG_ERR_ARG, "affine", "no activation");
+  cg_tensor *c = cg_full(tape, CG_F64, CG_DIMS(2), 1);
+  ck_assert_ptr_null(cg_affine2(tape, phi, c, aa, ab, false, true));
+  failed(tape, CG_ERR_SHAPE, "affine", "[2, 3] times [4, 5]^T");
+  ck_assert_ptr_null(cg_affine2(tape, phi, c, a1, aa, false, true));
+  failed(tape, CG_ERR_SHAPE, "affine", "[2, 2] and the other [1, 2]");
+  ck_assert_ptr_null(cg_affine2(tape, phi, c, aa, af, false, true));
+  failed(tape, CG_ERR_DTYPE, "affine", "f64 and f32");
+  ck_assert_ptr_null(cg_affine2(tape, phi, c, none2, aa, false, true));
+  failed(tape, CG_ERR_ARG, "affine", "NULL");
+  ck_assert_ptr_null(cg_affine2(tape, phi, c, NULL, aa, false, true));
+  failed(tape, CG_ERR_ARG, "affine", "NULL");
+  ck_assert_ptr_null(cg_affine2(tape, phi, c, aa, NULL, false, true));
+  failed(tape, CG_ERR_ARG, "affine", "NULL");
   ck_assert_ptr_null(cg_linear(tape, b, a, NULL));
   failed(tape, CG_ERR_SHAPE, "matmul", "[4, 5]");
   ck_assert_ptr_null(cg_linear(tape, cg_full(tape, CG_F64, CG_DIMS(2, 2, 2), 1),
@@ -247,6 +294,8 @@ int main(void) {
   tcase_add_loop_test(tc, products_of_all_sizes_and_layouts, 0, 8);
   tcase_add_loop_test(tc, gradients_are_products, 0, 8);
   tcase_add_loop_test(tc, affine_is_activation_of_addmm, 0, 8 * CG_ACT_COUNT);
+  tcase_add_loop_test(tc, affine2_is_activation_of_two_addmm, 0,
+                      4 * CG_ACT_COUNT);
   tcase_add_test(tc, linear_over_the_last_axis);
   tcase_add_test(tc, bad_products_are_refused);
   return run_case("matmul", tc);

@@ -269,6 +269,8 @@ def affine_maps():
     for phi in (torch.tanh, torch.relu, torch.sigmoid):
         case(f"affine@{phi.__name__}", affine(phi), f(4), f(2, 3), f(4, 3))
     case("affine@identity", affine(lambda z: z), f(4), f(2, 3), f(4, 3))
+    case("affine@two", lambda c, a, b, d, e: torch.tanh(c + a @ b.T + d @ e.T),
+         f(4), f(2, 3), f(4, 3), f(2, 5), f(4, 5))
 
 
 for group in (reductions, products, shapes, indices, rows_and_losses, gates,

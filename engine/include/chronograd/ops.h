@@ -188,6 +188,12 @@ typedef enum cg_activation {
  * unknown phi is an error (ARG). */
 CG_API cg_tensor *cg_affine(cg_tape *tape, cg_activation phi, cg_tensor *c,
                             cg_tensor *a, cg_tensor *b, bool ta, bool tb);
+/* phi(c + op(a[0]) op(b[0]) + op(a[1]) op(b[1])) likewise, such as a state from
+ * what comes in and the state before. Both products have the same shape, or it
+ * is an error (SHAPE). */
+CG_API cg_tensor *cg_affine2(cg_tape *tape, cg_activation phi, cg_tensor *c,
+                             cg_tensor *const a[2], cg_tensor *const b[2],
+                             bool ta, bool tb);
 /* op(a) op(b) for each pair of matrices in the last two axes, where the leading
  * axes broadcast: a [..., m, k] and b [..., k, n], the last two exchanged where
  * ta or tb. */
@@ -251,7 +257,9 @@ CG_API cg_tensor *cg_contiguous(cg_tape *tape, cg_tensor *x);
 
 /* ---- putting together ---- */
 
-/* n >= 1 tensors of equal shape along a new axis. */
+/* n >= 1 tensors of equal shape along a new axis. Results that lie one behind
+ * the other in the tape's memory (cg_tape_reserve) are not copied: along axis 0
+ * the stack is a view of them. */
 CG_API cg_tensor *cg_stack(cg_tape *tape, cg_tensor *const *x, int n, int axis);
 /* n >= 1 tensors of shapes that differ at most along `axis`. */
 CG_API cg_tensor *cg_concat(cg_tape *tape, cg_tensor *const *x, int n,

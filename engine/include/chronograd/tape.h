@@ -128,6 +128,13 @@ CG_API cg_tensor *cg_scalar(cg_tape *tape, cg_dtype dtype, double value);
  * an error. */
 CG_API void *cg_tape_alloc(cg_tape *tape, size_t bytes);
 
+/* For those who write time loops: has the elements of the results that come
+ * next lie one behind the other, up to `bytes` of them altogether, if those of
+ * each fill a multiple of 64 bytes. cg_stack of results that do is a view,
+ * without a copy. An allocation that fails is an error, here and on the
+ * tape. */
+CG_API cg_status cg_tape_reserve(cg_tape *tape, size_t bytes);
+
 /* ---- figures ---- */
 
 /* What a tape holds. */
