@@ -10,6 +10,7 @@
 
 enum {
   ROWS = 4, /* of a tile */
+  WIDE = 8, /* registers of a single row */
   BYTES = 64,
   /* Multiplications; fewer if there is only the oldest instruction set. */
   SMALL = CG_CLONED ? 144 * 1024 : 8 * 1024
@@ -54,10 +55,56 @@ enum {
     for (; j + N <= g->n; j += N) tile_##S(g, rows, 1, i, j, 0);             \
     if (j < g->n) tile_##S(g, rows, 1, i, g->n - N, j - (g->n - N));         \
   }                                                                          \
+  /* `wide` registers of row i from column j on, or fewer columns if C ends   \
+     before: then the last register begins so that it ends with C. A register\
+     has to wait for its sum, so that a row is as many of them as there are. */\
+  ALWAYS_INLINE void row_part_##S(const gemm_args *g, int wide, int64_t i,   \
+                                  int64_t j) {                               \
+    enum { N = BYTES / sizeof(T) };                                          \
+    const int64_t ak = g->ta ? g->lda : 1;                                   \
+    const T *a = (const T *)g->a + i * (g->ta ? 1 : g->lda);                 \
+    const T *b = (const T *)g->b + j;                                        \
+    const int w_last = wide - 1;                                             \
+    int64_t last = w_last * N, known = j + last - (g->n - N);                \
+    if (known < 0) known = 0;                                                \
+    last -= known;                                                           \
+    S##_lanes sum[WIDE];                                                     \
+    for (int w = 0; w < wide; w++) sum[w] = (S##_lanes){0};                  \
+    for (int64_t l = 0; l < g->k; l++, a += ak, b += g->ldb) {               \
+      const T x = *a;                                                        \
+      for (int w = 0; w < w_last; w++)                                       \
+        sum[w] += x * *(const S##_lanes *)(b + w * N);                       \
+      sum[w_last] += x * *(const S##_lanes *)(b + last);                     \
+    }                                                                        \
+    T *c = (T *)g->c + i * g->ldc + j;                                       \
+    if (g->accumulate)                                                       \
+      for (int w = 0; w < w_last; w++) sum[w] += *(S##_lanes *)(c + w * N);  \
+    for (int w = 0; w < w_last; w++) *(S##_lanes *)(c + w * N) = sum[w];     \
+    S##_lanes y = sum[w_last];                                               \
+    c += last;                                                               \
+    if (g->accumulate) y += *(S##_lanes *)c;                                 \
+    memcpy(c + known, (const T *)&y + known,                                 \
+           (size_t)(N - known) * sizeof(T));                                 \
+  }                                                                          \
+  ALWAYS_INLINE void row_##S(const gemm_args *g, int64_t i) {                \
+    enum { N = BYTES / sizeof(T) };                                          \
+    int64_t j = 0;                                                           \
+    for (; j + WIDE * N <= g->n; j += WIDE * N) row_part_##S(g, WIDE, i, j); \
+    switch ((g->n - j + N - 1) / N) {                                        \
+      case 1: row_part_##S(g, 1, i, j); break;                               \
+      case 2: row_part_##S(g, 2, i, j); break;                               \
+      case 3: row_part_##S(g, 3, i, j); break;                               \
+      case 4: row_part_##S(g, 4, i, j); break;                               \
+      case 5: row_part_##S(g, 5, i, j); break;                               \
+      case 6: row_part_##S(g, 6, i, j); break;                               \
+      case 7: row_part_##S(g, 7, i, j); break;                               \
+      case 8: row_part_##S(g, 8, i, j); break;                               \
+    }                                                                        \
+  }                                                                          \
   CG_CLONES static void small_##S(const gemm_args *g) {                      \
     int64_t i = 0;                                                           \
     for (; i + ROWS <= g->m; i += ROWS) rows_##S(g, ROWS, i);                \
-    for (; i < g->m; i++) rows_##S(g, 1, i);                                 \
+    for (; i < g->m; i++) row_##S(g, i);                                     \
   }
 
 SMALL_GEMM(f32, float)

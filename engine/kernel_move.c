@@ -72,9 +72,27 @@ ADD_ROW(add_row_f64, double, sum_row_f64)
 typedef void (*move_row)(int64_t n, void *y, int64_t sy, const void *a,
                          int64_t sa);
 
+/* The elements of all axes as one row, if out (contiguous) and a are that; -1
+ * if not. */
+static int64_t one_row(int rank, const int64_t *shape,
+                       const int64_t *out_strides, const int64_t *a_strides) {
+  int64_t step = 1;
+  if (out_strides) return -1;
+  for (int i = rank - 1; i >= 0; i--) {
+    if (shape[i] != 1 && a_strides && a_strides[i] != step) return -1;
+    step *= shape[i];
+  }
+  return step;
+}
+
 static void run(move_row row, size_t size, int rank, const int64_t *shape,
                 void *out, const int64_t *out_strides, const void *a,
                 const int64_t *a_strides) {
+  const int64_t whole = one_row(rank, shape, out_strides, a_strides);
+  if (whole >= 0) {
+    if (whole) row(whole, out, 1, a, 1);
+    return;
+  }
   nd it;
   void *data[ND_ARRAYS] = {out, (void *)(uintptr_t)a, NULL};
   const int64_t *strides[ND_ARRAYS] = {out_strides, a_strides, NULL};

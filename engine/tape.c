@@ -320,7 +320,7 @@ static void rebuild_proxy_table(cg_tape *tape) {
 static void drop_proxies(cg_tape *tape, size_t keep) {
   if (tape->n_proxies <= keep) return;
   for (size_t i = keep; i < tape->n_proxies; i++)
-    gemm_drop_forms(tape, tape->proxies[i]);
+    if (tape->proxies[i]->forms) gemm_drop_forms(tape, tape->proxies[i]);
   tape->n_proxies = keep;
   rebuild_proxy_table(tape);
 }
@@ -346,24 +346,50 @@ cg_tensor *tape_find_proxy(cg_tape *tape, const cg_tensor *leaf) {
   return i ? tape->proxies[i - 1] : NULL;
 }
 
-static cg_tensor *new_proxy(cg_tape *tape, cg_tensor *leaf, const char *op) {
+/* Memory for a proxy, laid out as a view of the leaf (tape_memory.c); what
+ * tape_new_tensor would find out is known of a leaf. */
+static cg_tensor *allocate_proxy(cg_tape *tape, const cg_tensor *leaf,
+                                 const char *op) {
+  const size_t dims = 2 * (size_t)leaf->rank * sizeof *leaf->dims;
+  void *block;
   cg_status status = reserve_proxy(tape);
+  if (!status)
+    status = arena_alloc(&tape->nodes,
+                         sizeof(cg_tensor) + dims + sizeof(cg_tensor *), 8,
+                         &block);
   if (status) return tape_fail_mem(tape, status, op);
-  cg_spec spec = {.dtype = leaf->dtype, .rank = leaf->rank, .is_view = true};
-  memcpy(spec.shape, t_shape(leaf), sizeof(int64_t) * leaf->rank);
-  memcpy(spec.strides, t_strides(leaf), sizeof(int64_t) * leaf->rank);
-  tape_mode mode = tape->mode;
-  tape->mode = MODE_VALUE;
-  cg_tensor *p = tape_new_tensor(tape, NULL, &spec, &leaf, 1, NULL);
-  tape->mode = mode;
+  if (tape->serial == UINT32_MAX) {
+    memset(block, 0, sizeof(cg_tensor)); /* it must not look alive */
+    return cg_tape_fail(tape, CG_ERR_STATE, op, "the tape is full");
+  }
+  cg_tensor *p = block;
+  memcpy(p->dims, leaf->dims, dims);
+  tape->position++;
+  return p;
+}
+
+static cg_tensor *new_proxy(cg_tape *tape, cg_tensor *leaf, const char *op) {
+  cg_tensor *p = allocate_proxy(tape, leaf, op);
   if (!p) return NULL;
-  p->flags = (uint16_t)(T_PROXY | T_CONTIGUOUS | (leaf->flags & T_GRAD));
-  p->n_in = 0; /* in[0] is not an operand but the leaf */
-  p->version = leaf->version;
-  p->prev = tape_find_proxy(tape, leaf);
-  if (p->prev) p->flags |= p->prev->flags & T_HOOK;
+  uint32_t *cell = table_cell(tape, leaf);
+  cg_tensor *older = *cell ? tape->proxies[*cell - 1] : NULL;
+  const uint16_t flags = (uint16_t)(leaf->flags & T_GRAD) |
+                         (uint16_t)(older ? older->flags & T_HOOK : 0);
+  *p = (cg_tensor){
+      .data = leaf->data,
+      .tape = tape,
+      .prev = older,
+      .serial = tape->serial++,
+      .check = tape_check_word(tape, p),
+      .scope = tape->scope,
+      .version = leaf->version,
+      .flags = flags | T_PROXY | T_CONTIGUOUS,
+      .dtype = leaf->dtype,
+      .rank = leaf->rank,
+  };
+  t_in(p)[0] = leaf; /* no operand: n_in is 0 */
   tape->proxies[tape->n_proxies++] = p;
-  *table_cell(tape, leaf) = (uint32_t)tape->n_proxies;
+  *cell = (uint32_t)tape->n_proxies;
   return p;
 }
 

@@ -10,6 +10,17 @@
 
 #include <chronograd/optim.h>
 
+/* An update rule in a version for each instruction set, chosen at run time. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) &&   \
+    __GNUC__ >= 12 && !defined(__clang__) && !defined(CG_ISA_BASELINE) && \
+    !defined(__SANITIZE_THREAD__)
+#define CG_OPTIM_CLONES                                            \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", \
+                               "default")))
+#else
+#define CG_OPTIM_CLONES
+#endif
+
 enum { CG_OPTIM_SETTINGS = 8, CG_OPTIM_BUFFERS = 9, CG_OPTIM_LR = 0 };
 
 /* A number of the configuration; 0 stands for `unset`. Number 0 of every rule

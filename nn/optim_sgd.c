@@ -20,7 +20,7 @@ static const cg_optim_buffer buffers[] = {
 
 /* Three loops: without v, with it, and by Nesterov. */
 #define SGD(name, real)                                                     \
-  static void name(const cg_optim_update *u) {                              \
+  CG_OPTIM_CLONES static void name(const cg_optim_update *u) {              \
     real *restrict w = u->w, *restrict v = u->buffer[V];                    \
     const real *restrict g = u->g;                                          \
     const real lr = (real)u->s[LR], decay = (real)u->s[WEIGHT_DECAY];       \
