@@ -11,14 +11,14 @@ static bool counts(int64_t t, int64_t k, int64_t k1, int64_t k2) {
   return k > (e < T ? e : T) - k2;
 }
 
-static void check_windows(lab *l, int64_t k1, int64_t k2) {
+static void check_windows(twin *l, int64_t k1, int64_t k2) {
   double weight[T * T] = {0};
   for (int64_t t = 1; t <= T; t++)
     for (int64_t k = 1; k <= t; k++)
       weight[(t - 1) * T + k - 1] = counts(t, k, k1, k2);
   cg_tbptt *tb = cg_tbptt_new(
       l->rnn, &(cg_tbptt_config){.horizon = k2, .period = k1}, NULL, NULL);
-  ck_assert_int_eq(cg_tbptt_restart(tb, (cg_rnn_state){.h = l->h0}, NULL),
+  ck_assert_int_eq(cg_tbptt_restart(tb, l->first, NULL),
                    CG_OK);
   cg_params_zero_grad(l->params);
   for (;;) {
@@ -32,31 +32,31 @@ static void check_windows(lab *l, int64_t k1, int64_t k2) {
 }
 
 START_TEST(windows_are_sums_of_paths) {
-  lab l;
-  lab_init(&l, (cg_activation)_i);
+  twin l;
+  twin_init(&l, T, B, (cg_activation)_i);
   for (int64_t k2 = 1; k2 <= T + 1; k2++)
     for (int64_t k1 = 1; k1 <= k2; k1++) check_windows(&l, k1, k2);
-  lab_free(&l);
+  twin_free(&l);
 }
 END_TEST
 
 /* Truncation is an error: the shorter the horizon, the larger. A horizon of all
  * steps makes none. */
 START_TEST(a_whole_horizon_is_bptt) {
-  lab l;
+  twin l;
   double ones[T * T];
   for (int i = 0; i < T * T; i++) ones[i] = 1.0;
-  lab_init(&l, CG_ACT_TANH);
+  twin_init(&l, T, B, CG_ACT_TANH);
   check_windows(&l, T, T);
   check_sum(&l, ones);
   check_windows(&l, 1, T);
   check_sum(&l, ones);
   check_windows(&l, 3, 3);
-  double apart = 0, *g = l.full.dW_hh;
+  double apart = 0, *g = l.r.dW_hh;
   for (int i = 0; i < H * H; i++)
     apart += fabs(gradient_at(&l, "rnn.weight_hh_l0")[i] - g[i]);
   ck_assert(apart > 0.1);
-  lab_free(&l);
+  twin_free(&l);
 }
 END_TEST
 
@@ -64,11 +64,11 @@ END_TEST
 
 /* Steps that arrive one by one make the windows of a whole sequence. */
 START_TEST(streams_wait_for_windows) {
-  lab l;
-  lab_init(&l, CG_ACT_TANH);
+  twin l;
+  twin_init(&l, T, B, CG_ACT_TANH);
   cg_tbptt *tb = cg_tbptt_new(
       l.rnn, &(cg_tbptt_config){.horizon = 5, .period = 2}, NULL, NULL);
-  cg_tbptt_restart(tb, (cg_rnn_state){.h = l.h0}, NULL);
+  cg_tbptt_restart(tb, l.first, NULL);
   const cg_window want[] = {{0, 0, 2}, {0, 2, 4}, {1, 4, 6},
                             {3, 6, 8}, {5, 8, 10}, {6, 10, 11}};
   int found = 0;
@@ -85,13 +85,13 @@ START_TEST(streams_wait_for_windows) {
   ck_assert_int_eq(cg_tbptt_restart(tb, (cg_rnn_state){0}, NULL), CG_OK);
   ck_assert_int_eq(cg_tbptt_next(tb, T).end, 2);
   cg_tbptt_free(tb);
-  lab_free(&l);
+  twin_free(&l);
 }
 END_TEST
 
 /* ---- what is refused ---- */
 
-static void refused(const lab *l, cg_tbptt_config c, const char *words) {
+static void refused(const twin *l, cg_tbptt_config c, const char *words) {
   cg_error err = {0};
   ck_assert_ptr_null(cg_tbptt_new(l->rnn, &c, NULL, &err));
   ck_assert_int_eq(err.status, CG_ERR_ARG);
@@ -100,9 +100,9 @@ static void refused(const lab *l, cg_tbptt_config c, const char *words) {
 }
 
 START_TEST(bad_configurations) {
-  lab l;
+  twin l;
   cg_rng rng = cg_rng_seed(1);
-  lab_init(&l, CG_ACT_TANH);
+  twin_init(&l, T, B, CG_ACT_TANH);
   refused(&l, (cg_tbptt_config){0}, "horizon must be at least 1");
   refused(&l, (cg_tbptt_config){.horizon = -1}, "horizon");
   refused(&l, (cg_tbptt_config){.horizon = INT64_MAX}, "unrolls");
@@ -125,14 +125,14 @@ START_TEST(bad_configurations) {
                                       .bidirectional = true},
                      NULL, NULL);
   refused(&l, (cg_tbptt_config){.horizon = 3}, "runs backwards");
-  lab_free(&l);
+  twin_free(&l);
 }
 END_TEST
 
 START_TEST(bad_calls) {
-  lab l;
+  twin l;
   cg_error err = {0};
-  lab_init(&l, CG_ACT_TANH);
+  twin_init(&l, T, B, CG_ACT_TANH);
   cg_tape *tape = l.tape;
   cg_tbptt *tb = cg_tbptt_new(l.rnn, &(cg_tbptt_config){.horizon = 3}, NULL,
                               NULL);
@@ -158,15 +158,15 @@ START_TEST(bad_calls) {
   ck_assert_int_eq(cg_tbptt_next(tb, -5).end, 3);
   cg_tbptt_free(tb);
   cg_tbptt_free(NULL);
-  lab_free(&l);
+  twin_free(&l);
 }
 END_TEST
 
 START_TEST(memory_runs_out) {
-  lab l;
+  twin l;
   counter c;
   counter_init(&c);
-  lab_init(&l, CG_ACT_TANH);
+  twin_init(&l, T, B, CG_ACT_TANH);
   size_t fail_at = 1;
   for (;; fail_at++) {
     c.calls = 0;
@@ -189,7 +189,7 @@ START_TEST(memory_runs_out) {
     ck_assert_int_eq(status, CG_ERR_NOMEM);
   }
   ck_assert_uint_ge(fail_at, 3);
-  lab_free(&l);
+  twin_free(&l);
 }
 END_TEST
 

@@ -1,5 +1,5 @@
-/* test_truncation_random.c - randomised windows of truncated BPTT: weighted sums
- * of paths, the whole gradient in the mean. */
+/* test_truncation_random.c - randomised windows of truncated BPTT: weighted
+ * sums of paths, the whole gradient in the mean. */
 #include "truncation_lab.h"
 
 static void random_weights(cg_window w, int64_t horizon, double cut,
@@ -15,9 +15,9 @@ static void random_weights(cg_window w, int64_t horizon, double cut,
 
 START_TEST(random_windows_are_weighted_paths) {
   const double cut = 0.3;
-  lab l;
+  twin l;
   cg_rng rng = cg_rng_seed(43);
-  lab_init(&l, CG_ACT_TANH);
+  twin_init(&l, T, B, CG_ACT_TANH);
   int64_t longest = 0;
   for (int run_number = 0; run_number < 20; run_number++) {
     double weight[T * T] = {0};
@@ -26,7 +26,7 @@ START_TEST(random_windows_are_weighted_paths) {
         l.rnn,
         &(cg_tbptt_config){.horizon = horizon, .cut = cut, .rng = &rng}, NULL,
         NULL);
-    cg_tbptt_restart(tb, (cg_rnn_state){.h = l.h0}, NULL);
+    cg_tbptt_restart(tb, l.first, NULL);
     cg_params_zero_grad(l.params);
     for (;;) {
       cg_window w = cg_tbptt_next(tb, T), again = cg_tbptt_next(tb, T);
@@ -42,7 +42,7 @@ START_TEST(random_windows_are_weighted_paths) {
     cg_tbptt_free(tb);
   }
   ck_assert_int_gt(longest, 5);
-  lab_free(&l);
+  twin_free(&l);
 }
 END_TEST
 
@@ -52,8 +52,8 @@ START_TEST(random_windows_are_unbiased) {
   enum { DRAWS = 10000 };
   const double cut = 0.25;
   const int64_t horizon = 2;
-  lab l;
-  lab_init(&l, CG_ACT_TANH);
+  twin l;
+  twin_init(&l, T, B, CG_ACT_TANH);
   cg_rng rng = cg_rng_seed(47);
   static double sum[T * T], squares[T * T];
   double x[T * B * D] = {0};
@@ -86,7 +86,7 @@ START_TEST(random_windows_are_unbiased) {
       ck_assert_msg(fabs(mean - 1) <= 5 * sqrt(variance / DRAWS) + 1e-12,
                     "path (%d -> %d) has weight %g", (int)k, (int)t, mean);
     }
-  lab_free(&l);
+  twin_free(&l);
 }
 END_TEST
 
