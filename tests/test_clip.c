@@ -3,13 +3,6 @@
 
 static const cg_dtype floats[] = {CG_F32, CG_F64};
 
-static cg_params *new_params(cg_dtype dtype) {
-  cg_params *params = registry(dtype);
-  ck_assert_ptr_nonnull(cg_params_add(params, "W", CG_DIMS(3, 4), NULL));
-  ck_assert_ptr_nonnull(cg_params_add(params, "b", CG_DIMS(5), NULL));
-  return params;
-}
-
 static const double grads_W[12] = {1.7, -0.3, 2.9, 0.11, -4.1, 0.53,
                                    0.7, -1.9, 3.3, -0.2, 0.05, 2.2};
 static const double grads_b[5] = {-0.9, 1.3, 0.4, -2.7, 0.8};
