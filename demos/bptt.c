@@ -1,7 +1,6 @@
 /* bptt.c - backpropagation through time, three ways: by autograd, by hand, and
  * by difference quotients. This file is the way through; see bptt.h. */
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bptt.h"
@@ -50,7 +49,7 @@ static const char usage[] =
 /* ---- options ---- */
 
 enum {
-  OPT_STEPS = 256,
+  OPT_STEPS = CLI_HELP + 1,
   OPT_BATCH,
   OPT_INPUT,
   OPT_HIDDEN,
@@ -65,8 +64,7 @@ enum {
   OPT_CASE,
   OPT_OUT,
   OPT_DOT,
-  OPT_STUDY,
-  OPT_HELP
+  OPT_STUDY
 };
 
 static const struct option long_options[] = {
@@ -86,7 +84,7 @@ static const struct option long_options[] = {
     {"out", required_argument, NULL, OPT_OUT},
     {"dot", required_argument, NULL, OPT_DOT},
     {"study", no_argument, NULL, OPT_STUDY},
-    {"help", no_argument, NULL, OPT_HELP},
+    {"help", no_argument, NULL, CLI_HELP},
     {0}};
 
 typedef struct command {
@@ -149,7 +147,8 @@ static bool parse_random_option(command *c, int option) {
   }
 }
 
-static bool parse_option(command *c, int option) {
+static bool parse_option(void *command_line, int option) {
+  command *c = command_line;
   bptt_options *o = &c->o;
   switch (option) {
   case OPT_CELL: return parse_cell(optarg, &o->cell);
@@ -163,7 +162,6 @@ static bool parse_option(command *c, int option) {
   case OPT_OUT: o->out_path = optarg; return true;
   case OPT_DOT: o->dot_path = optarg; return true;
   case OPT_STUDY: o->study = true; return true;
-  case OPT_HELP: c->help = true; return true;
   default: return parse_random_option(c, option);
   }
 }
@@ -189,17 +187,10 @@ static bool check_study(bptt_options *o) {
 }
 
 static bool parse(command *c, int argc, char **argv) {
-  int option;
-  opterr = 0;
-  while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-    if (option == '?' || option == ':')
-      return cli_refused(option, argv, long_options);
-    if (!parse_option(c, option)) return false;
-    if (c->help) return true;
-  }
-  if (optind < argc)
-    return cli_fail("what is \"%s\"? there are only options; see --help",
-                    argv[optind]);
+  if (!cli_options(argc, argv, long_options, parse_option, c, &c->help))
+    return false;
+  if (c->help) return true;
+  if (!cli_no_operands(argc, argv)) return false;
   if (c->o.case_path && c->random_option)
     return cli_fail("%s doesn't go with --case", c->random_option);
   if (c->o.tolerance < 0) c->o.tolerance = c->o.dtype == CG_F64 ? 1e-10 : 1e-4;
@@ -208,16 +199,10 @@ static bool parse(command *c, int argc, char **argv) {
 
 /* ---- progress ---- */
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* For those who wait at a terminal longer than a second. */
 static void show_progress(double done) {
   static double start, shown;
-  double time = now();
+  double time = cli_seconds();
   if (start == 0) start = time;
   bool last = done >= 1 && shown > 0;
   if (!last && (time - start < 1 || time - shown < 0.1)) return;

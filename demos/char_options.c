@@ -2,11 +2,13 @@
 #include "char_options.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "char_model.h"
 #include "cli.h"
 #include "demo.h"
+#include "train_log.h"
 
 enum { FILE_ARGUMENT = 1 }; /* what getopt answers for an operand */
 
@@ -45,8 +47,8 @@ void char_options_help(void) {
       "\n"
       "char_rnn train --data FILE...      learns to continue the texts\n"
       "  --save MODEL.safetensors  keeps the model\n"
-      "  --log LOG.tsv             keeps the learning curve, and draws it if\n"
-      "                            gnuplot is installed\n"
+      "  --log LOG.tsv             keeps the learning curve, and draws it in\n"
+      "                            LOG.svg if gnuplot is installed\n"
       "  --seconds S               how long to train (60)\n"
       "  --iterations N            or: how many updates; then the same seed\n"
       "                            gives the same losses to the last bit\n"
@@ -173,6 +175,20 @@ static bool set(char_options *o, int option, const char *text) {
 
 /* ---- the whole line ---- */
 
+/* The learning curve's picture, whose name follows from the log's. */
+static bool check_picture(const char_options *o) {
+  const char *what = "--log's picture";
+  if (!o->log) return true;
+  char *path = train_log_picture(o->log);
+  bool good = path || cli_fail("out of memory");
+  good = good && cli_may_write(what, path, o->save) &&
+         cli_may_write(what, path, o->resume);
+  for (int i = 0; good && i < o->n_files; i++)
+    good = cli_may_write(what, path, o->files[i]);
+  free(path);
+  return good;
+}
+
 /* Nothing that is read may be overwritten, and nothing written twice. */
 static bool check_files(const char_options *o) {
   bool good = cli_may_write("--log", o->log, NULL) &&
@@ -183,7 +199,7 @@ static bool check_files(const char_options *o) {
     good = cli_may_write("--save", o->save, o->files[i]) &&
            cli_may_write("--log", o->log, o->files[i]) &&
            cli_may_write("--resume", o->resume, o->files[i]);
-  return good;
+  return good && check_picture(o);
 }
 
 static bool check(const char_options *o, char_command command) {

@@ -1,4 +1,4 @@
-/* cli.c - what the programs share: one-line errors and option values. */
+/* cli.c - what the programs share: one-line errors, options, their values. */
 #include "cli.h"
 
 #include <ctype.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 bool cli_fail(const char *fmt, ...) {
   char line[1024];
@@ -101,7 +102,7 @@ bool cli_may_write(const char *option, const char *path, const char *other) {
   return cli_fail("%s: %s is already in use as %s", option, path, other);
 }
 
-/* ---- what getopt refuses ---- */
+/* ---- options ---- */
 
 static const char *long_name(const struct option *options, int val) {
   for (; options->name; options++)
@@ -117,6 +118,34 @@ bool cli_refused(int result, char *const *argv, const struct option *options) {
   if (optopt && optopt < 256)
     return cli_fail("unknown option -%c; see --help", optopt);
   return cli_fail("unknown option %s; see --help", argv[optind - 1]);
+}
+
+bool cli_options(int argc, char **argv, const struct option *options,
+                 bool (*set)(void *command, int val), void *command,
+                 bool *help) {
+  int option;
+  opterr = 0;
+  while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    if (option == '?' || option == ':')
+      return cli_refused(option, argv, options);
+    if (option == CLI_HELP) return *help = true;
+    if (!set(command, option)) return false;
+  }
+  return true;
+}
+
+bool cli_no_operands(int argc, char **argv) {
+  return optind >= argc ||
+         cli_fail("what is \"%s\"? there are only options; see --help",
+                  argv[optind]);
+}
+
+/* ---- time ---- */
+
+double cli_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- the end ---- */

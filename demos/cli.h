@@ -1,4 +1,4 @@
-/* cli.h - what the programs share: one-line errors and option values.
+/* cli.h - what the programs share: one-line errors, options, their values.
  *
  * Each function that can fail prints one line, "<program>: <message>", on
  * stderr and returns false; the program then ends with CLI_BAD.
@@ -39,6 +39,21 @@ bool cli_may_write(const char *option, const char *path, const char *other);
 /* Explains what getopt_long refused: call it for '?' and ':', with opterr 0, a
  * `:` in front of the short options and long options' `val` above 255. */
 bool cli_refused(int result, char *const *argv, const struct option *options);
+
+/* The `val` of --help; those of other options are above it. */
+enum { CLI_HELP = 256 };
+
+/* Reads all long options, each through set(command, val), which finds its value
+ * in optarg and may complain. --help ends that: *help becomes true. Operands
+ * are then argv[optind] and what follows. */
+bool cli_options(int argc, char **argv, const struct option *options,
+                 bool (*set)(void *command, int val), void *command,
+                 bool *help);
+/* Refuses operands. */
+bool cli_no_operands(int argc, char **argv);
+
+/* Seconds since some time in the past, for differences. */
+double cli_seconds(void);
 
 /* Flushes and closes stdout; what was printed must have arrived. */
 bool cli_close_stdout(void);

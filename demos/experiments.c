@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -48,8 +47,8 @@ static const task tasks[] = {
 enum { N_TASKS = sizeof tasks / sizeof *tasks };
 static const int quick_tasks[] = {4, 5};
 
-enum { OPT_LIST = 256, OPT_SEED, OPT_SEEDS, OPT_MOST, OPT_THREADS, OPT_QUICK,
-       OPT_HELP };
+enum { OPT_LIST = CLI_HELP + 1, OPT_SEED, OPT_SEEDS, OPT_MOST, OPT_THREADS,
+       OPT_QUICK };
 
 static const struct option long_options[] = {
     {"list", no_argument, NULL, OPT_LIST},
@@ -58,7 +57,7 @@ static const struct option long_options[] = {
     {"most", required_argument, NULL, OPT_MOST},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"quick", no_argument, NULL, OPT_QUICK},
-    {"help", no_argument, NULL, OPT_HELP},
+    {"help", no_argument, NULL, CLI_HELP},
     {0}};
 
 typedef struct command {
@@ -68,15 +67,15 @@ typedef struct command {
   bool chosen[N_TASKS];
 } command;
 
-static bool parse_option(command *c, int option) {
+static bool parse_option(void *command_line, int option) {
+  command *c = command_line;
   switch (option) {
   case OPT_LIST: return c->list = true;
   case OPT_SEED: return cli_uint64("--seed", optarg, &c->seed);
   case OPT_SEEDS: return cli_int64("--seeds", optarg, 1, 1000, &c->seeds);
   case OPT_MOST: return cli_int64("--most", optarg, 1, 1000000000, &c->most);
   case OPT_THREADS: return cli_int64("--threads", optarg, 1, 256, &c->threads);
-  case OPT_QUICK: return c->quick = true;
-  default: return c->help = true;
+  default: return c->quick = true;
   }
 }
 
@@ -90,13 +89,9 @@ static bool choose(command *c, const char *name) {
 }
 
 static bool parse(command *c, int argc, char **argv) {
-  int option;
-  opterr = 0;
-  while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-    if (option == '?' || option == ':')
-      return cli_refused(option, argv, long_options);
-    if (!parse_option(c, option)) return false;
-  }
+  if (!cli_options(argc, argv, long_options, parse_option, c, &c->help))
+    return false;
+  if (c->help) return true;
   for (int i = optind; i < argc; i++)
     if (!choose(c, argv[i])) return false;
   for (int i = 0; optind == argc && i < N_TASKS; i++) c->chosen[i] = !c->quick;
@@ -123,18 +118,12 @@ typedef struct plan {
   pthread_mutex_t print;
 } plan;
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void print_run(plan *p, const run *r) {
   const task_result *x = &r->result;
   pthread_mutex_lock(&p->print);
   int done = atomic_fetch_add(&p->done, 1) + 1;
-  printf("[%2d/%d %5.1f s] %-13s seed %-3llu ", done, p->n, now() - p->start,
-         r->task.name, (unsigned long long)r->seed);
+  printf("[%2d/%d %5.1f s] %-13s seed %-3llu ", done, p->n,
+         cli_seconds() - p->start, r->task.name, (unsigned long long)r->seed);
   if (x->error.status)
     printf("ERROR: %s: %s\n", x->error.op, x->error.message);
   else
@@ -149,9 +138,9 @@ static void *work(void *argument) {
   plan *p = argument;
   for (int i; (i = atomic_fetch_add(&p->next, 1)) < p->n;) {
     run *r = &p->runs[i];
-    double start = now();
+    double start = cli_seconds();
     r->task.run(&r->task, r->seed, &r->result);
-    r->result.seconds = now() - start;
+    r->result.seconds = cli_seconds() - start;
     print_run(p, r);
   }
   return NULL;
@@ -163,7 +152,7 @@ static int seeds_of(const command *c, const task *t) {
 }
 
 static bool make_plan(plan *p, const command *c) {
-  *p = (plan){.start = now()};
+  *p = (plan){.start = cli_seconds()};
   pthread_mutex_init(&p->print, NULL);
   int n = 0;
   for (int i = 0; i < N_TASKS; i++)
@@ -223,7 +212,7 @@ static int run_all(const command *c) {
   bool ok = true;
   for (int i = 0; i < N_TASKS; i++) ok = judge(&p, &tasks[i]) && ok;
   printf("\nseeds from %llu on; %.1f s in all: %s\n",
-         (unsigned long long)c->seed, now() - p.start,
+         (unsigned long long)c->seed, cli_seconds() - p.start,
          ok ? "every criterion was met" : "NOT every criterion was met");
   pthread_mutex_destroy(&p.print);
   free(p.runs);

@@ -29,7 +29,7 @@ static const char usage[] =
     "\n"
     "Exit status: 0 all agree, 1 they don't, 2 bad usage or no file.\n";
 
-enum { RADIUS = 256, HIDDEN, GAP, STEPS, CLIP, SEED, OUT, HELP };
+enum { RADIUS = CLI_HELP + 1, HIDDEN, GAP, STEPS, CLIP, SEED, OUT };
 
 static const struct option long_options[] = {
     {"radius", required_argument, NULL, RADIUS},
@@ -39,7 +39,7 @@ static const struct option long_options[] = {
     {"clip", required_argument, NULL, CLIP},
     {"seed", required_argument, NULL, SEED},
     {"out", required_argument, NULL, OUT},
-    {"help", no_argument, NULL, HELP},
+    {"help", no_argument, NULL, CLI_HELP},
     {0}};
 
 static bool add_radius(flow_options *o) {
@@ -49,7 +49,8 @@ static bool add_radius(flow_options *o) {
                     &o->radii[o->n_radii++]);
 }
 
-static bool parse_option(flow_options *o, int option) {
+static bool parse_option(void *command_line, int option) {
+  flow_options *o = command_line;
   switch (option) {
   case RADIUS: return add_radius(o);
   case HIDDEN: return cli_int64("--hidden", optarg, 2, 256, &o->hidden);
@@ -63,17 +64,10 @@ static bool parse_option(flow_options *o, int option) {
 
 static bool parse(flow_options *o, bool *help, int argc, char **argv) {
   static const double sweep[] = {0.5, 0.8, 0.95, 1, 1.05, 1.25, 1.5};
-  int option;
-  opterr = 0;
-  while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-    if (option == '?' || option == ':')
-      return cli_refused(option, argv, long_options);
-    if (option == HELP) return *help = true;
-    if (!parse_option(o, option)) return false;
-  }
-  if (optind < argc)
-    return cli_fail("what is \"%s\"? there are only options; see --help",
-                    argv[optind]);
+  if (!cli_options(argc, argv, long_options, parse_option, o, help))
+    return false;
+  if (*help) return true;
+  if (!cli_no_operands(argc, argv)) return false;
   if (o->gaps >= o->steps)
     return cli_fail("--gap: the longest gap must be below --steps");
   if (!o->n_radii)

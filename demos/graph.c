@@ -24,11 +24,11 @@ static const char usage[] =
     "\n"
     "Exit status: 0 done, 2 bad usage, or a file that cannot be written.\n";
 
-enum { OPT_DOT = 256, OPT_HELP };
+enum { OPT_DOT = CLI_HELP + 1 };
 
 static const struct option long_options[] = {
     {"dot", required_argument, NULL, OPT_DOT},
-    {"help", no_argument, NULL, OPT_HELP},
+    {"help", no_argument, NULL, CLI_HELP},
     {0}};
 
 typedef struct command {
@@ -71,16 +71,17 @@ static bool parse_words(command *c, int count, char **words) {
   return true;
 }
 
+/* There is only one. */
+static bool parse_option(void *command_line, int option) {
+  (void)option;
+  ((command *)command_line)->dot_path = optarg;
+  return true;
+}
+
 static bool parse(command *c, int argc, char **argv) {
-  int option;
-  opterr = 0;
-  while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-    if (option == '?' || option == ':')
-      return cli_refused(option, argv, long_options);
-    if (option == OPT_DOT) c->dot_path = optarg;
-    if (option == OPT_HELP) return c->help = true;
-  }
-  return parse_words(c, argc - optind, argv + optind);
+  if (!cli_options(argc, argv, long_options, parse_option, c, &c->help))
+    return false;
+  return c->help || parse_words(c, argc - optind, argv + optind);
 }
 
 /* ---- derivatives ---- */

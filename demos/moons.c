@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "cli.h"
 #include "moons.h"
@@ -27,8 +26,8 @@ static const char usage[] =
     "Exit status: 0 all agree and the accuracy is above 99 %, 1 not so, 2 bad\n"
     "usage or a file that cannot be written.\n";
 
-enum { OPT_POINTS = 256, OPT_NOISE, OPT_HIDDEN, OPT_STEPS, OPT_SEED, OPT_OUT,
-       OPT_HELP };
+enum { OPT_POINTS = CLI_HELP + 1, OPT_NOISE, OPT_HIDDEN, OPT_STEPS, OPT_SEED,
+       OPT_OUT };
 
 static const struct option long_options[] = {
     {"points", required_argument, NULL, OPT_POINTS},
@@ -37,7 +36,7 @@ static const struct option long_options[] = {
     {"steps", required_argument, NULL, OPT_STEPS},
     {"seed", required_argument, NULL, OPT_SEED},
     {"out", required_argument, NULL, OPT_OUT},
-    {"help", no_argument, NULL, OPT_HELP},
+    {"help", no_argument, NULL, CLI_HELP},
     {0}};
 
 static const double TOLERANCE = 1e-10, GOOD = 0.99;
@@ -50,30 +49,21 @@ typedef struct command {
   bool help;
 } command;
 
-static bool parse_option(command *c, int option) {
+static bool parse_option(void *command_line, int option) {
+  command *c = command_line;
   switch (option) {
   case OPT_POINTS: return cli_int64("--points", optarg, 2, 100000, &c->points);
   case OPT_NOISE: return cli_double("--noise", optarg, 0, 10, &c->noise);
   case OPT_HIDDEN: return cli_int64("--hidden", optarg, 1, 1000, &c->hidden);
   case OPT_STEPS: return cli_int64("--steps", optarg, 1, 1000000, &c->steps);
   case OPT_SEED: return cli_uint64("--seed", optarg, &c->seed);
-  case OPT_OUT: c->out = optarg; return true;
-  default: return c->help = true;
+  default: c->out = optarg; return true;
   }
 }
 
 static bool parse(command *c, int argc, char **argv) {
-  int option;
-  opterr = 0;
-  while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-    if (option == '?' || option == ':')
-      return cli_refused(option, argv, long_options);
-    if (!parse_option(c, option)) return false;
-    if (c->help) return true;
-  }
-  return optind == argc ||
-         cli_fail("what is \"%s\"? there are only options; see --help",
-                  argv[optind]);
+  return cli_options(argc, argv, long_options, parse_option, c, &c->help) &&
+         (c->help || cli_no_operands(argc, argv));
 }
 
 /* ---- the comparison ---- */
@@ -129,12 +119,6 @@ static bool check(const char *when, const moons_net *net, const moons_data *d,
 
 /* ---- the way through ---- */
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool accuracy(const moons_net *net, const moons_data *d, cg_tape *tape,
                      double *share) {
   double *p = malloc(sizeof *p * (size_t)d->n);
@@ -155,9 +139,9 @@ static bool steps(const command *c, moons_net *net, moons_data *d,
       !moons_net_make(net, c->hidden, 0.02, c->seed) ||
       !check("before", net, d, tape, &agree))
     return false;
-  double start = now();
+  double start = cli_seconds();
   if (!moons_train(net, d, tape, c->steps, &loss)) return false;
-  double seconds = now() - start;
+  double seconds = cli_seconds() - start;
   if (!check("after", net, d, tape, &agree) ||
       !accuracy(net, d, tape, &share) ||
       (c->out && !moons_picture(net, d, tape, c->out)))

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* PREFIX.NAME.tsv for writing; NULL after a message. */
+/* PREFIX.NAME.tsv for writing, or PREFIX.tsv if `name` is NULL; NULL after a
+ * message. */
 FILE *plot_table_open(const char *prefix, const char *name);
 /* Closes it; everything must have arrived. */
 bool plot_table_close(FILE *to, const char *prefix, const char *name);
@@ -17,5 +18,10 @@ bool plot_table_close(FILE *to, const char *prefix, const char *name);
  * False, with nothing printed, without gnuplot, or if it finds nothing to draw.
  */
 bool plot_draw(const char *prefix, const char *name, const char *script);
+
+/* Closes BASE.tsv, draws BASE.svg by such a script, `size` ("720,460") large,
+ * and says where `what` is to be seen. */
+bool plot_end(FILE *to, const char *base, const char *what, const char *size,
+              const char *script);
 
 #endif

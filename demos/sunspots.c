@@ -29,8 +29,8 @@ static const char usage[] =
     "Exit status: 0 the criterion is met, 1 not so, 2 bad usage or a file\n"
     "that cannot be written.\n";
 
-enum { OPT_SEED = 256, OPT_NETS, OPT_HIDDEN, OPT_STEPS, OPT_LR, OPT_OUT,
-       OPT_HELP };
+enum { OPT_SEED = CLI_HELP + 1, OPT_NETS, OPT_HIDDEN, OPT_STEPS, OPT_LR,
+       OPT_OUT };
 
 static const struct option long_options[] = {
     {"seed", required_argument, NULL, OPT_SEED},
@@ -39,7 +39,7 @@ static const struct option long_options[] = {
     {"steps", required_argument, NULL, OPT_STEPS},
     {"lr", required_argument, NULL, OPT_LR},
     {"out", required_argument, NULL, OPT_OUT},
-    {"help", no_argument, NULL, OPT_HELP},
+    {"help", no_argument, NULL, CLI_HELP},
     {0}};
 
 typedef struct command {
@@ -49,7 +49,8 @@ typedef struct command {
   bool help;
 } command;
 
-static bool parse_option(command *c, int option) {
+static bool parse_option(void *command_line, int option) {
+  command *c = command_line;
   switch (option) {
   case OPT_SEED: return cli_uint64("--seed", optarg, &c->net.seed);
   case OPT_NETS: return cli_int64("--nets", optarg, 1, 1000, &c->nets);
@@ -57,22 +58,13 @@ static bool parse_option(command *c, int option) {
   case OPT_STEPS:
     return cli_int64("--steps", optarg, 1, 1000000, &c->net.steps);
   case OPT_LR: return cli_double("--lr", optarg, 0, 1, &c->net.lr);
-  case OPT_OUT: c->out = optarg; return true;
-  default: return c->help = true;
+  default: c->out = optarg; return true;
   }
 }
 
 static bool parse(command *c, int argc, char **argv) {
-  int option;
-  opterr = 0;
-  while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-    if (option == '?' || option == ':')
-      return cli_refused(option, argv, long_options);
-    if (!parse_option(c, option)) return false;
-  }
-  return optind == argc ||
-         cli_fail("what is \"%s\"? there are only options; see --help",
-                  argv[optind]);
+  return cli_options(argc, argv, long_options, parse_option, c, &c->help) &&
+         (c->help || cli_no_operands(argc, argv));
 }
 
 double sunspots_relative_variance(const sunspots_forecast *f, int first,

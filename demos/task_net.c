@@ -48,6 +48,33 @@ bool task_net_update(const task_net *net, cg_tensor *L, double *loss,
          !cg_optimizer_step(net->adam, err);
 }
 
+/* Some batches, but none behind t->most. */
+static bool train(const task_net *net, const task *t, const task_kind *kind,
+                  void *batch, cg_rng *rng, task_result *result) {
+  double loss;
+  for (int i = 0; i < kind->every && result->sequences < t->most; i++) {
+    task_net_begin(net, true);
+    cg_tensor *L = kind->loss(net, batch, rng);
+    if (!task_net_update(net, L, &loss, &result->error)) return false;
+    result->sequences += kind->sequences;
+  }
+  return true;
+}
+
+void task_net_solve(const task *t, const task_net_config *config,
+                    const task_kind *kind, void *batch, task_result *result) {
+  task_net net;
+  cg_rng rng = cg_rng_seed(config->seed + 1000);
+  bool ok = task_net_make(&net, config, &result->error);
+  while (ok && !result->solved && result->sequences < t->most) {
+    cg_rng same = cg_rng_seed(~config->seed);
+    ok = train(&net, t, kind, batch, &rng, result) &&
+         (kind->test(&net, batch, &same, result) ||
+          task_net_fine(&net, &result->error));
+  }
+  task_net_free(&net);
+}
+
 void task_net_begin(const task_net *net, bool training) {
   cg_tape_reset(net->tape);
   cg_tape_set_recording(net->tape, training);

@@ -34,6 +34,23 @@ cg_tensor *task_net_last(const task_net *net, cg_tensor *x);
 bool task_net_update(const task_net *net, cg_tensor *L, double *loss,
                      cg_error *err);
 
+/* A task: the training loss of a fresh batch, drawn from *rng, on the tape; and
+ * a test on batches that are the same every time, which sets result's score and
+ * whether it is solved. NULL and false after an error, which task_net_fine
+ * finds. Both draw into `batch`. */
+typedef struct task_kind {
+  cg_tensor *(*loss)(const task_net *net, void *batch, cg_rng *rng);
+  bool (*test)(const task_net *net, void *batch, cg_rng *rng,
+               task_result *result);
+  int sequences; /* in a batch */
+  int every;     /* batches between two tests */
+} task_kind;
+
+/* Trains a net from `seed`, then tests it, until it is solved or has seen
+ * t->most sequences. */
+void task_net_solve(const task *t, const task_net_config *config,
+                    const task_kind *kind, void *batch, task_result *result);
+
 /* Forgets what is on the tape; records or only computes from here on. */
 void task_net_begin(const task_net *net, bool training);
 /* False if something on the tape failed, which is then in *err. */

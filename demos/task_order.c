@@ -1,8 +1,6 @@
 /* task_order.c - temporal order with four classes (Hochreiter, Schmidhuber
  * 1997): among 50 symbols two are X or Y, far apart; which, and in which order?
  */
-#include <stdio.h>
-
 #include "task_net.h"
 
 enum { T = 50, B = 32, SYMBOLS = 8, X = 4, BEGIN = 6, END = 7, CLASSES = 4,
@@ -31,22 +29,24 @@ static cg_tensor *logits(const task_net *net, const batch *b) {
   return task_net_last(net, cg_one_hot(net->tape, s, SYMBOLS, CG_F32));
 }
 
-static cg_tensor *loss_of(const task_net *net, const batch *b) {
+static cg_tensor *loss_of(const task_net *net, void *context, cg_rng *rng) {
+  batch *b = context;
+  draw(b, rng);
   cg_tensor *y = cg_borrow(net->tape, CG_I64, CG_DIMS(B), b->order);
   return cg_mean_all(net->tape,
                      cg_cross_entropy(net->tape, logits(net, b), y));
 }
 
 /* The share of test sequences that are classified right. */
-static bool test(const task_net *net, batch *b, uint64_t seed,
+static bool test(const task_net *net, void *context, cg_rng *rng,
                  task_result *result) {
-  cg_rng rng = cg_rng_seed(~seed);
+  batch *b = context;
   int64_t right = 0;
   for (int k = 0; k < TESTS / B; k++) {
-    draw(b, &rng);
+    draw(b, rng);
     task_net_begin(net, false);
     cg_tensor *guess = cg_argmax(net->tape, logits(net, b), 1, false);
-    if (!guess) return task_net_fine(net, &result->error);
+    if (!guess) return false;
     const int64_t *g = cg_tensor_data(guess);
     for (int i = 0; i < B; i++) right += g[i] == b->order[i];
   }
@@ -57,21 +57,9 @@ static bool test(const task_net *net, batch *b, uint64_t seed,
 
 void task_order(const task *t, uint64_t seed, task_result *result) {
   static _Thread_local batch b;
-  task_net net;
-  task_net_config config = {.cell = t->cell, .inputs = SYMBOLS, .hidden = 16,
-                            .outputs = CLASSES, .lr = 5e-3, .clip = 1,
-                            .seed = seed};
-  bool ok = task_net_make(&net, &config, &result->error);
-  cg_rng rng = cg_rng_seed(seed + 1000);
-  double loss;
-  while (ok && !result->solved && result->sequences < t->most) {
-    for (int i = 0; ok && i < EVERY; i++) {
-      draw(&b, &rng);
-      task_net_begin(&net, true);
-      ok = task_net_update(&net, loss_of(&net, &b), &loss, &result->error);
-      result->sequences += B;
-    }
-    if (ok) ok = test(&net, &b, seed, result);
-  }
-  task_net_free(&net);
+  const task_net_config config = {.cell = t->cell, .inputs = SYMBOLS,
+                                  .hidden = 16, .outputs = CLASSES, .lr = 5e-3,
+                                  .clip = 1, .seed = seed};
+  const task_kind kind = {loss_of, test, B, EVERY};
+  task_net_solve(t, &config, &kind, &b, result);
 }

@@ -68,7 +68,9 @@ static cg_tensor *logits(const task_net *net, const string *s) {
   return cg_reshape(net->tape, o, CG_DIMS(n, SYMBOLS));
 }
 
-static cg_tensor *loss_of(const task_net *net, const string *s) {
+static cg_tensor *loss_of(const task_net *net, void *batch, cg_rng *rng) {
+  string *s = batch;
+  draw(s, rng);
   int64_t n = s->length - 1;
   cg_tensor *y = cg_borrow(net->tape, CG_I64, CG_DIMS(n), s->symbol + 1);
   return cg_sum_all(net->tape, cg_cross_entropy(net->tape, logits(net, s), y));
@@ -86,19 +88,19 @@ static bool knows(const float *o, uint8_t legal) {
 }
 
 /* The share of test strings of which every step is known. */
-static bool test(const task_net *net, uint64_t seed, task_result *result) {
-  cg_rng rng = cg_rng_seed(~seed);
-  string s;
+static bool test(const task_net *net, void *batch, cg_rng *rng,
+                 task_result *result) {
+  string *s = batch;
   int known = 0;
   for (int i = 0; i < TESTS; i++) {
-    draw(&s, &rng);
+    draw(s, rng);
     task_net_begin(net, false);
-    cg_tensor *o = logits(net, &s);
-    if (!o) return task_net_fine(net, &result->error);
+    cg_tensor *o = logits(net, s);
+    if (!o) return false;
     const float *row = cg_tensor_data(o);
     int t = 0;
-    while (t < s.length - 1 && knows(row + t * SYMBOLS, s.legal[t])) t++;
-    known += t == s.length - 1;
+    while (t < s->length - 1 && knows(row + t * SYMBOLS, s->legal[t])) t++;
+    known += t == s->length - 1;
   }
   result->score = (double)known / TESTS;
   result->solved = known == TESTS;
@@ -106,22 +108,10 @@ static bool test(const task_net *net, uint64_t seed, task_result *result) {
 }
 
 void task_reber(const task *t, uint64_t seed, task_result *result) {
-  task_net net;
-  task_net_config config = {.cell = t->cell, .inputs = SYMBOLS, .hidden = 16,
-                            .outputs = SYMBOLS, .lr = 1e-2, .clip = 5,
-                            .seed = seed};
-  bool ok = task_net_make(&net, &config, &result->error);
-  cg_rng rng = cg_rng_seed(seed + 1000);
-  double loss;
+  const task_net_config config = {.cell = t->cell, .inputs = SYMBOLS,
+                                  .hidden = 16, .outputs = SYMBOLS, .lr = 1e-2,
+                                  .clip = 5, .seed = seed};
+  const task_kind kind = {loss_of, test, 1, EVERY};
   string s;
-  while (ok && !result->solved && result->sequences < t->most) {
-    for (int i = 0; ok && i < EVERY && result->sequences < t->most; i++) {
-      draw(&s, &rng);
-      task_net_begin(&net, true);
-      ok = task_net_update(&net, loss_of(&net, &s), &loss, &result->error);
-      result->sequences++;
-    }
-    if (ok) ok = test(&net, seed, result);
-  }
-  task_net_free(&net);
+  task_net_solve(t, &config, &kind, &s, result);
 }

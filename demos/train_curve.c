@@ -8,8 +8,7 @@
 #include "gnuplot.h"
 #include "train_log.h"
 
-/* "curve.tsv" becomes "curve.svg"; any other name gets ".svg" added. */
-static char *picture_path(const char *log) {
+char *train_log_picture(const char *log) {
   size_t length = strlen(log);
   char *path = malloc(length + 5);
   if (!path) return NULL;
@@ -17,6 +16,17 @@ static char *picture_path(const char *log) {
   if (length > 4 && strcmp(path + length - 4, ".tsv") == 0) length -= 4;
   memcpy(path + length, ".svg", 5);
   return path;
+}
+
+/* Is there a file that gnuplot did not draw? Its pictures say so early on. */
+static bool is_foreign(const char *path) {
+  char head[1024];
+  FILE *file = fopen(path, "r");
+  if (!file) return false;
+  size_t n = fread(head, 1, sizeof head - 1, file);
+  fclose(file);
+  head[n] = '\0';
+  return n > 0 && !strstr(head, "Produced by GNUPLOT");
 }
 
 static void put_script(FILE *to, const char *log, const char *picture,
@@ -40,20 +50,27 @@ static void put_script(FILE *to, const char *log, const char *picture,
         to);
 }
 
-void train_log_draw(const char *log, double baseline) {
-  if (!log) return;
-  struct stat info;
-  if (stat(log, &info) || !S_ISREG(info.st_mode)) return;
-  if (!gnuplot_installed()) {
-    puts("no picture of the learning curve: gnuplot is not installed");
-    return;
-  }
-  char *picture = picture_path(log);
-  FILE *to = picture ? gnuplot_begin() : NULL;
+static void draw(const char *log, const char *picture, double baseline) {
+  FILE *to = gnuplot_begin();
   if (to) put_script(to, log, picture, baseline);
   if (gnuplot_end(to))
     printf("learning curve drawn in %s\n", picture);
   else
     puts("no picture of the learning curve: gnuplot failed");
+}
+
+void train_log_draw(const char *log, double baseline) {
+  if (!log) return;
+  struct stat info;
+  if (stat(log, &info) || !S_ISREG(info.st_mode)) return;
+  char *picture = train_log_picture(log);
+  if (!gnuplot_installed())
+    puts("no picture of the learning curve: gnuplot is not installed");
+  else if (!picture)
+    puts("no picture of the learning curve: out of memory");
+  else if (is_foreign(picture))
+    printf("no picture of the learning curve: %s is another file\n", picture);
+  else
+    draw(log, picture, baseline);
   free(picture);
 }

@@ -36,8 +36,11 @@ void train_log_row(train_log *log, const train_row *row);
 /* Closes it; DEMO_FAILED if anything was not written. */
 int train_log_close(train_log *log);
 
-/* Draws the log's curve to an SVG file next to it, with a line at `baseline`
- * nats, through gnuplot; says where it is, or why there is none. */
+/* Where the log's curve is drawn: "curve.svg" for "curve.tsv"; any other name
+ * gets ".svg" added. To be freed; NULL without memory. */
+char *train_log_picture(const char *path);
+/* Draws it, with a line at `baseline` nats, through gnuplot; says where it is,
+ * or why there is none. A picture by gnuplot is replaced, no other file is. */
 void train_log_draw(const char *path, double baseline);
 
 #endif

@@ -122,6 +122,10 @@ static cg_tensor *clip_state(cg_tape *tape, cg_tensor *x, cg_tensor *g,
     double scale = scale_of(max);
     clip->norm = scale * sqrt(squares(dense, scale));
   }
+  if (!isfinite(clip->norm))
+    return cg_tape_fail(tape, CG_ERR_NONFINITE, "clip_state_grad",
+                        "the norm of the state's gradient is beyond the "
+                        "largest double");
   if (clip->norm <= clip->max_norm) return NULL;
   clip->clipped++;
   return cg_mul_scalar(tape, g, clip->max_norm / clip->norm);
@@ -136,4 +140,29 @@ cg_status cg_clip_state_grad(cg_tape *tape, cg_tensor *x, cg_state_clip *clip) {
   }
   clip->norm = NAN;
   return cg_hook(tape, x, clip_state, clip);
+}
+
+/* Side by side both parts have one gradient, complete when theirs are. */
+static cg_rnn_state clip_both(cg_tape *tape, cg_rnn_state state,
+                              cg_state_clip *clip) {
+  const int64_t R = cg_tensor_dim(state.h, -1), H = cg_tensor_dim(state.c, -1);
+  cg_tensor *s = cg_concat(tape, (cg_tensor *[]){state.h, state.c}, 2, -1);
+  cg_clip_state_grad(tape, s, clip);
+  return (cg_rnn_state){cg_narrow(tape, s, -1, 0, R),
+                        cg_narrow(tape, s, -1, R, H)};
+}
+
+cg_status cg_clip_rnn_state_grad(cg_tape *tape, cg_rnn_state *state,
+                                 cg_state_clip *clip) {
+  if (!state || !state->h) {
+    cg_tape_fail(tape, CG_ERR_ARG, "clip_state_grad", "there is no state");
+    return cg_tape_status(tape);
+  }
+  if (state->c)
+    *state = clip_both(tape, *state, clip);
+  else
+    cg_clip_state_grad(tape, state->h, clip);
+  cg_status status = cg_tape_status(tape);
+  if (status) *state = (cg_rnn_state){0};
+  return status;
 }

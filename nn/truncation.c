@@ -41,6 +41,7 @@ static const char *bad_config(const cg_rnn *rnn, const cg_tbptt_config *c) {
   if (c->cut > 0 && c->period && c->period != c->horizon)
     return "randomised windows lie side by side: no period below the horizon";
   if (c->cut > 0 && !c->rng) return "randomised windows need a generator";
+  if (c->clip && !(c->clip->max_norm > 0)) return "the clip's bound must be > 0";
   return NULL;
 }
 
@@ -229,35 +230,64 @@ static void record_tail(cg_tbptt *tb, cg_tape *tape, cg_tensor *x,
   }
 }
 
-/* The trace of the first m of n steps, spread to its places. */
-static void spread(cg_tensor **to, cg_tensor **from, int64_t L, int64_t m,
-                   int64_t n) {
-  for (int64_t k = 0; k < L; k++)
-    memcpy(to + k * n, from + k * m, (size_t)m * sizeof *to);
-}
+/* ---- a window ---- */
 
-/* Records n steps and fills the trace. Returns the outputs of all. */
-static cg_tensor *record(cg_tbptt *tb, cg_tape *tape, cg_tensor *x, int64_t n,
-                         cg_rnn_state state, cg_tensor **const trace[STATES]) {
-  const int64_t L = tb->L;
-  const int axis = tb->batch_first ? 1 : 0;
-  bool tail = tb->config.cut > 0 && n > tb->config.horizon;
-  const int64_t m = tail ? tb->config.horizon : n;
-  size_t size = (size_t)(L * m) * sizeof(cg_tensor *);
+/* Steps first .. first+m-1 of a window of n, from *state, which becomes the one
+ * after them. Fills their places of the trace and returns their outputs. */
+static cg_tensor *record_steps(cg_tbptt *tb, cg_tape *tape, cg_tensor *x,
+                               int64_t first, int64_t m, int64_t n,
+                               cg_rnn_state *state,
+                               cg_tensor **const trace[STATES]) {
+  size_t size = (size_t)(tb->L * m) * sizeof(cg_tensor *);
   cg_rnn_trace part = {.h = cg_tape_alloc(tape, size)};
   if (tb->states == 2) part.c = cg_tape_alloc(tape, size);
-  cg_tensor *head = tail ? cg_narrow(tape, x, axis, 0, m) : x;
-  cg_rnn_result r = cg_rnn_forward_from(tape, tb->rnn, head, state, &part);
+  if (m < n) x = cg_narrow(tape, x, tb->batch_first ? 1 : 0, first, m);
+  cg_rnn_result r = cg_rnn_forward_from(tape, tb->rnn, x, *state, &part);
   if (cg_tape_status(tape)) return NULL;
-  spread(trace[0], part.h, L, m, n);
-  if (part.c) spread(trace[1], part.c, L, m, n);
-  if (!tail) return r.h;
-  cg_tensor **h = cg_tape_alloc(tape, (size_t)(n - m) * sizeof *h);
+  cg_tensor **const from[STATES] = {part.h, part.c};
+  for (int s = 0; s < tb->states; s++)
+    for (int64_t k = 0; k < tb->L; k++)
+      memcpy(trace[s] + k * n + first, from[s] + k * m,
+             (size_t)m * sizeof(cg_tensor *));
+  *state = (cg_rnn_state){r.h_last, r.c_last};
+  return r.h;
+}
+
+/* The same for all steps from `first` on of a randomised window. */
+static cg_tensor *record_random(cg_tbptt *tb, cg_tape *tape, cg_tensor *x,
+                                int64_t first, int64_t n, cg_rnn_state state,
+                                cg_tensor **const trace[STATES]) {
+  cg_tensor **h = cg_tape_alloc(tape, (size_t)(n - first) * sizeof *h);
   if (!h) return NULL;
-  record_tail(tb, tape, x, (cg_rnn_state){r.h_last, r.c_last}, m, n, h, trace);
+  record_tail(tb, tape, x, state, first, n, h, trace);
   if (cg_tape_status(tape)) return NULL;
-  cg_tensor *rest = cg_stack(tape, h, (int)(n - m), axis);
-  return cg_concat(tape, (cg_tensor *[]){r.h, rest}, 2, axis);
+  return cg_stack(tape, h, (int)(n - first), tb->batch_first ? 1 : 0);
+}
+
+/* The first step of a window that is not recorded together with the ones before
+ * it: behind the horizon, or where the gradient is to be clipped. */
+static int64_t border_of(const cg_tbptt *tb, cg_window w) {
+  const int64_t n = w.end - w.begin;
+  if (tb->config.cut > 0 && n > tb->config.horizon) return tb->config.horizon;
+  return tb->config.clip && w.fresh > w.begin ? w.fresh - w.begin : n;
+}
+
+/* Records the window and fills the trace. Returns the outputs of all steps. */
+static cg_tensor *record(cg_tbptt *tb, cg_tape *tape, cg_tensor *x,
+                         cg_rnn_state state, cg_tensor **const trace[STATES]) {
+  const int64_t n = tb->window.end - tb->window.begin;
+  const int64_t m = border_of(tb, tb->window);
+  cg_tensor *h = record_steps(tb, tape, x, 0, m, n, &state, trace), *rest;
+  if (!h || m == n) return h;
+  bool back = cg_tensor_requires_grad(state.h) ||
+              (state.c && cg_tensor_requires_grad(state.c));
+  if (tb->config.clip && back)
+    cg_clip_rnn_state_grad(tape, &state, tb->config.clip);
+  if (cg_tape_status(tape)) return NULL;
+  rest = tb->config.cut > 0
+             ? record_random(tb, tape, x, m, n, state, trace)
+             : record_steps(tb, tape, x, m, n - m, n, &state, trace);
+  return cg_concat(tape, (cg_tensor *[]){h, rest}, 2, tb->batch_first ? 1 : 0);
 }
 
 static bool check(cg_tbptt *tb, cg_tape *tape, const cg_tensor *x) {
@@ -293,7 +323,7 @@ cg_tensor *cg_tbptt_forward(cg_tbptt *tb, cg_tape *tape, cg_tensor *x) {
       cg_tape_alloc(tape, size),
       tb->states == 2 ? cg_tape_alloc(tape, size) : NULL};
   cg_rnn_state state = state_at(tb, tape, w.begin);
-  cg_tensor *h = record(tb, tape, x, n, state, trace);
+  cg_tensor *h = record(tb, tape, x, state, trace);
   if (w.fresh > w.begin)
     h = cg_narrow(tape, h, axis, w.fresh - w.begin, w.end - w.fresh);
   cg_error err = {0};

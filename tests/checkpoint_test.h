@@ -123,4 +123,33 @@ static inline void same_bits(void (*program)(void)) {
   }
 }
 
+/* ---- what is computed in segments ---- */
+
+/* y = s tanh(x W0^T + b)^2 W1^T, with captures. */
+static inline void layers(cg_tape *t, cg_tensor *const *in, int n_in,
+                          cg_tensor **out, int n_out, void *context) {
+  (void)n_in, (void)n_out, (void)context;
+  runs++;
+  cg_tensor *h = cg_tanh(t, cg_linear(t, in[0], W0, BIAS));
+  out[0] = cg_mul(t, cg_linear(t, cg_square(t, h), W1, NULL), S);
+}
+
+static inline cg_tensor *sum_of_squares(cg_tensor *x) {
+  return cg_sum_all(tape, cg_square(tape, x));
+}
+
+/* ---- a fixture, for those who look at one tape ---- */
+
+static inline void setup(void) {
+  plain = false;
+  runs = 0;
+  make_leaves(CG_F64);
+  tape = cg_tape_new(NULL);
+}
+
+static inline void teardown(void) {
+  cg_tape_free(tape);
+  free_leaves();
+}
+
 #endif

@@ -45,6 +45,18 @@ grep -q "not below" a.out && fail "the network is not below the trigram"
 awk '/the tapes hold/ { found = $4 == $8 && $11 == 0 }
      END { exit !found }' FS='[ :)]+' a.out || fail "memory: $(grep tape a.out)"
 
+# ---- the curve's picture replaces none but gnuplot's ----
+
+if command -v gnuplot >/dev/null; then
+  grep -qx "learning curve drawn in a.svg" a.out || fail "no picture of a.tsv"
+  echo "a drawing of mine" >d.svg
+  train --iterations 20 --log d.tsv >d.out || fail "training beside a d.svg"
+  grep -q "d.svg is another file" d.out || fail "the picture's place is taken"
+  grep -qx "a drawing of mine" d.svg || fail "another's drawing was overwritten"
+  train --iterations 20 --log a >a.out || fail "training to a again"
+  grep -qx "learning curve drawn in a.svg" a.out || fail "no picture again"
+fi
+
 # ---- what is wrong ----
 
 : >empty.txt
@@ -75,6 +87,12 @@ for option in --save --log; do
   refuses "needs a name" train --data words.txt $option ""
 done
 refuses "in use" train --data words.txt --save both --log both
+# The picture of the log has its name, but for the end.
+ln words.txt curve.svg
+refuses "curve.svg is already in use" train --data words.txt --log curve.tsv
+refuses "curve.svg is already in use" train --data words.txt --log curve
+refuses "m.svg is already in use" train --data words.txt --log m --save m.svg
+refuses "m.svg is already in use" train --data words.txt --log m --resume m.svg
 cmp -s words.txt before.txt || fail "the text was overwritten"
 complains 1 "not finite" train --data words.txt --optimizer sgd --lr 1e38 \
   --clip 0 --hidden 16 --iterations 200

@@ -28,6 +28,14 @@ static inline cg_params *registry(cg_dtype dtype) {
   return params;
 }
 
+/* W [3, 4] and b [5]. */
+static inline cg_params *new_params(cg_dtype dtype) {
+  cg_params *params = registry(dtype);
+  ck_assert_ptr_nonnull(cg_params_add(params, "W", CG_DIMS(3, 4), NULL));
+  ck_assert_ptr_nonnull(cg_params_add(params, "b", CG_DIMS(5), NULL));
+  return params;
+}
+
 /* Writes doubles into a leaf of either float type. */
 static inline void set_values(cg_tensor *leaf, const double *values) {
   void *data = cg_leaf_data(leaf);

@@ -116,19 +116,28 @@ START_TEST(means_of_batches_and_steps) {
 END_TEST
 
 /* delta_h_T has nothing but its own loss: delta_z_{T+1} = 0. */
-START_TEST(the_recursion_begins_with_nothing) {
-  net n;
-  net_init(&n, 7, 3, (cg_activation)_i);
-  cg_bptt_result r = batch(&n);
-  const int64_t H = n.p.H, K = n.p.K, last = 6 * 3;
-  for (int64_t b = 0; b < 3; b++)
+static void last_delta_h_is_local(bptt_fn f, const net *n) {
+  cg_bptt_result r = run(f, &n->p);
+  const int64_t H = n->p.H, K = n->p.K, B = n->p.B;
+  const double *delta_o_T = r.delta_o + (n->p.T - 1) * B * K;
+  const double *delta_h_T = r.delta_h + (n->p.T - 1) * B * H;
+  for (int64_t b = 0; b < B; b++)
     for (int64_t i = 0; i < H; i++) {
       double want = 0.0;
       for (int64_t k = 0; k < K; k++)
-        want += n.W_hy[k * H + i] * r.delta_o[(last + b) * K + k];
-      near(r.delta_h[(last + b) * H + i], want, 1e-15);
+        want += n->W_hy[k * H + i] * delta_o_T[b * K + k];
+      near(delta_h_T[b * H + i], want, 1e-15);
     }
   cg_bptt_free(&r);
+}
+
+START_TEST(the_recursion_begins_with_nothing) {
+  net n;
+  net_init(&n, 7, 3, (cg_activation)_i);
+  last_delta_h_is_local(cg_bptt_batch, &n);
+  net_init(&n, 7, 1, (cg_activation)_i);
+  last_delta_h_is_local(cg_bptt_batch, &n);
+  last_delta_h_is_local(cg_bptt_sequence, &n);
 }
 END_TEST
 

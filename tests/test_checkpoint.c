@@ -4,14 +4,6 @@
 
 /* ---- functions ---- */
 
-/* y = tanh(x W0^T + b) W1^T, with captures. */
-static void layers(cg_tape *t, cg_tensor *const *in, int n_in, cg_tensor **out,
-                   int n_out, void *context) {
-  (void)n_in, (void)n_out, (void)context;
-  runs++;
-  out[0] = cg_linear(t, cg_tanh(t, cg_linear(t, in[0], W0, BIAS)), W1, NULL);
-}
-
 /* h = tanh(x W0^T), used inside; y = s h^2 W2^T; z depends on nothing else;
  * i has no gradient. */
 static void several(cg_tape *t, cg_tensor *const *in, int n_in, cg_tensor **out,
@@ -26,10 +18,6 @@ static void several(cg_tape *t, cg_tensor *const *in, int n_in, cg_tensor **out,
   out[2] = z;
   if (n_out > 3) out[3] = cg_argmax(t, y, 1, false);
   if (n_out > 4) out[4] = cg_detach(t, y);
-}
-
-static cg_tensor *sum_of_squares(cg_tensor *x) {
-  return cg_sum_all(tape, cg_square(tape, x));
 }
 
 static void walk_back(cg_tensor *loss) {

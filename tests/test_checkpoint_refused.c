@@ -2,31 +2,6 @@
  * must not, and what is said about it. */
 #include "checkpoint_test.h"
 
-static void setup(void) {
-  plain = false;
-  runs = 0;
-  make_leaves(CG_F64);
-  tape = cg_tape_new(NULL);
-}
-
-static void teardown(void) {
-  cg_tape_free(tape);
-  free_leaves();
-}
-
-/* y = s tanh(x W0^T + b)^2 W1^T */
-static void layers(cg_tape *t, cg_tensor *const *in, int n_in, cg_tensor **out,
-                   int n_out, void *context) {
-  (void)n_in, (void)n_out, (void)context;
-  runs++;
-  cg_tensor *h = cg_tanh(t, cg_linear(t, in[0], W0, BIAS));
-  out[0] = cg_mul(t, cg_linear(t, cg_square(t, h), W1, NULL), S);
-}
-
-static cg_tensor *sum_of_squares(cg_tensor *x) {
-  return cg_sum_all(tape, cg_square(tape, x));
-}
-
 START_TEST(bad_arguments) {
   cg_tensor *o[2] = {X, X};
   ck_assert_int_eq(cg_checkpoint(NULL, layers, NULL, 0, &X, 1, o, 1),

@@ -3,13 +3,6 @@
 
 static const cg_dtype floats[] = {CG_F32, CG_F64};
 
-static cg_params *new_params(cg_dtype dtype) {
-  cg_params *params = registry(dtype);
-  ck_assert_ptr_nonnull(cg_params_add(params, "W", CG_DIMS(3, 4), NULL));
-  ck_assert_ptr_nonnull(cg_params_add(params, "b", CG_DIMS(5), NULL));
-  return params;
-}
-
 static const double grads_W[12] = {1.7, -0.3, 2.9, 0.11, -4.1, 0.53,
                                    0.7, -1.9, 3.3, -0.2, 0.05, 2.2};
 static const double grads_b[5] = {-0.9, 1.3, 0.4, -2.7, 0.8};
@@ -143,121 +136,6 @@ START_TEST(clipping_refuses_bad_bounds) {
 }
 END_TEST
 
-/* ---- the gradient of a state ---- */
-
-/* h = tanh(w x), the state, then loss = sum (v h)^2: w and v are leaves. */
-typedef struct chunk {
-  cg_tape *tape;
-  cg_tensor *w, *v, *h, *loss;
-} chunk;
-
-static const double chunk_w[3] = {0.4, -0.7, 1.3}, chunk_v[3] = {3.1, 2.7, 5.9};
-
-static chunk chunk_of(double gain) {
-  double v[3];
-  for (int i = 0; i < 3; i++) v[i] = gain * chunk_v[i];
-  chunk c = {.tape = cg_tape_new(NULL), .w = leaf_of(chunk_w, CG_DIMS(3)),
-             .v = leaf_of(v, CG_DIMS(3))};
-  c.h = cg_tanh(c.tape, c.w);
-  c.loss = cg_sum_all(c.tape, cg_square(c.tape, cg_mul(c.tape, c.v, c.h)));
-  fine(c.tape);
-  return c;
-}
-
-static void chunk_free(chunk *c) {
-  cg_tape_free(c->tape);
-  cg_leaf_free(c->w);
-  cg_leaf_free(c->v);
-}
-
-static double gradient_of_h(int i, double gain) {
-  return 2 * gain * gain * chunk_v[i] * chunk_v[i] * tanh(chunk_w[i]);
-}
-
-static double norm_of_h(double gain) {
-  double sum = 0;
-  for (int i = 0; i < 3; i++) sum += pow(gradient_of_h(i, gain), 2);
-  return sqrt(sum);
-}
-
-START_TEST(state_gradients_are_clipped) {
-  const double bound[] = {1.7, 1e9, INFINITY};
-  chunk c = chunk_of(1);
-  cg_state_clip clip = {.max_norm = bound[_i]};
-  double norm = norm_of_h(1), factor = fmin(1, bound[_i] / norm);
-  ck_assert_int_eq(cg_clip_state_grad(c.tape, c.h, &clip), CG_OK);
-  ck_assert(isnan(clip.norm));
-  for (int walk = 1; walk <= 2; walk++) {
-    cg_leaf_zero_grad(c.w);
-    ck_assert_int_eq(cg_backward(c.tape, c.loss), CG_OK);
-    near(clip.norm, norm, 1e-14);
-    ck_assert_int_eq(clip.walks, walk);
-    ck_assert_int_eq(clip.clipped, _i == 0 ? walk : 0);
-    for (int i = 0; i < 3; i++)
-      near(cg_tensor_get(cg_tensor_grad(c.w), i),
-           factor * gradient_of_h(i, 1) * (1 - pow(tanh(chunk_w[i]), 2)),
-           1e-14);
-  }
-  near(cg_tensor_get(cg_tensor_grad(c.v), 1),
-       2 * 2 * chunk_v[1] * pow(tanh(chunk_w[1]), 2), 1e-14);
-  chunk_free(&c);
-}
-END_TEST
-
-START_TEST(state_gradients_of_any_size) {
-  const double gain[] = {1e150, 1e-150};
-  for (int k = 0; k < 2; k++) {
-    chunk c = chunk_of(gain[k]);
-    cg_state_clip clip = {.max_norm = 1e-3};
-    ck_assert_int_eq(cg_clip_state_grad(c.tape, c.h, &clip), CG_OK);
-    ck_assert_int_eq(cg_backward(c.tape, c.loss), CG_OK);
-    near(clip.norm / gain[k] / gain[k], norm_of_h(1), 1e-12);
-    ck_assert_int_eq(clip.clipped, k == 0);
-    chunk_free(&c);
-  }
-}
-END_TEST
-
-START_TEST(no_state_gradient_is_no_trouble) {
-  chunk c = chunk_of(0);
-  cg_state_clip clip = {.max_norm = 1};
-  ck_assert_int_eq(cg_clip_state_grad(c.tape, c.h, &clip), CG_OK);
-  ck_assert_int_eq(cg_backward(c.tape, c.loss), CG_OK);
-  near(clip.norm, 0, 0);
-  NEAR_ALL(cg_tensor_grad(c.w), 0, 0, 0, 0);
-  chunk_free(&c);
-}
-END_TEST
-
-START_TEST(state_gradients_must_be_finite) {
-  const double gain[] = {1e160, NAN};
-  for (int k = 0; k < 2; k++) {
-    chunk c = chunk_of(gain[k]);
-    cg_state_clip clip = {.max_norm = INFINITY};
-    ck_assert_int_eq(cg_clip_state_grad(c.tape, c.h, &clip), CG_OK);
-    ck_assert_int_eq(cg_backward(c.tape, c.loss), CG_ERR_NONFINITE);
-    ck_assert_ptr_null(cg_tensor_grad(c.w));
-    ck_assert(!isfinite(clip.norm));
-    failed(c.tape, CG_ERR_NONFINITE, "clip_state_grad",
-           k ? "NaN" : "infinite");
-    chunk_free(&c);
-  }
-}
-END_TEST
-
-START_TEST(state_clips_refuse_bad_bounds) {
-  chunk c = chunk_of(1);
-  cg_state_clip clip = {.max_norm = -1};
-  ck_assert_int_eq(cg_clip_state_grad(c.tape, c.h, &clip), CG_ERR_ARG);
-  failed(c.tape, CG_ERR_ARG, "clip_state_grad", "-1");
-  ck_assert_int_eq(cg_clip_state_grad(c.tape, c.h, NULL), CG_ERR_ARG);
-  cg_tape_clear_error(c.tape);
-  clip.max_norm = 1;
-  ck_assert_int_ne(cg_clip_state_grad(c.tape, NULL, &clip), CG_OK);
-  chunk_free(&c);
-}
-END_TEST
-
 int main(void) {
   TCase *tc = tcase_create("clip");
   tcase_add_loop_test(tc, norms_are_clipped, 0, 2);
@@ -266,10 +144,5 @@ int main(void) {
   tcase_add_loop_test(tc, non_finite_gradients_are_refused, 0, 2);
   tcase_add_test(tc, a_norm_beyond_double_is_refused);
   tcase_add_test(tc, clipping_refuses_bad_bounds);
-  tcase_add_loop_test(tc, state_gradients_are_clipped, 0, 3);
-  tcase_add_test(tc, state_gradients_of_any_size);
-  tcase_add_test(tc, no_state_gradient_is_no_trouble);
-  tcase_add_test(tc, state_gradients_must_be_finite);
-  tcase_add_test(tc, state_clips_refuse_bad_bounds);
   return run_case("clip", tc);
 }

@@ -6,13 +6,6 @@
 
 enum { STEPS = 10 };
 
-static cg_params *new_params(cg_dtype dtype) {
-  cg_params *params = registry(dtype);
-  ck_assert_ptr_nonnull(cg_params_add(params, "W", CG_DIMS(3, 4), NULL));
-  ck_assert_ptr_nonnull(cg_params_add(params, "b", CG_DIMS(5), NULL));
-  return params;
-}
-
 /* |a - b| / max(|a|, |b|) of every element, where |a| counts as at least
  * `least`. */
 static void same(const char *what, const cg_tensor *got, const cg_array *want,

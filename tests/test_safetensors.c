@@ -1,6 +1,6 @@
 /* test_safetensors.c - what the safetensors reader lends, from memory, files
  * and pipes, and lack of memory. Hostile files: test_safetensors_hostile.c;
- * writing: test_safetensors_write.c. */
+ * writing: test_safetensors_write.c and test_safetensors_file.c. */
 #define _XOPEN_SOURCE 700
 #include "safetensors_blob.h"
 

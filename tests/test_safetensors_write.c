@@ -1,128 +1,13 @@
-/* test_safetensors_write.c - what is written is read back, and what can't be
- * written leaves no trace. */
+/* test_safetensors_write.c - what is written is read back, and what makes no
+ * file is refused. */
 #define _DEFAULT_SOURCE
 #define _XOPEN_SOURCE 700
-#include <chronograd/safetensors.h>
-
-#include <check.h>
-#include <dirent.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#ifdef __linux__
-#include <sys/sysmacros.h>
-#endif
-#include <unistd.h>
+#include "safetensors_dir.h"
 
 #ifdef CG_HAVE_JANSSON
 #include <jansson.h>
 
-/* ---- a directory per test ---- */
-
-#define PATH_SIZE 512
-
-static char directory[PATH_SIZE / 2];
-
-static void make_directory(void) {
-  const char *base = getenv("TMPDIR");
-  snprintf(directory, sizeof directory, "%s/test_safetensors.XXXXXX",
-           base != NULL ? base : "/tmp");
-  ck_assert_ptr_nonnull(mkdtemp(directory));
-}
-
-static const char *in_directory(char path[PATH_SIZE], const char *name) {
-  snprintf(path, PATH_SIZE, "%s/%s", directory, name);
-  return path;
-}
-
-/* Counts the files, and removes them if `remove_them`. */
-static int count_files(bool remove_them) {
-  char path[PATH_SIZE];
-  int n = 0;
-  DIR *dir = opendir(directory);
-  ck_assert_ptr_nonnull(dir);
-  for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
-    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-      continue;
-    n++;
-    if (remove_them)
-      unlink(in_directory(path, e->d_name));
-  }
-  closedir(dir);
-  return n;
-}
-
-static void remove_directory(void) {
-  count_files(true);
-  rmdir(directory);
-}
-
 /* ---- round trips ---- */
-
-#define BLOCK 4096
-static unsigned char numbers[BLOCK];
-
-static void fill_numbers(void) {
-  uint32_t state = 2385;
-  for (size_t i = 0; i < BLOCK; i++) {
-    state = state * 1664525u + 1013904223u;
-    numbers[i] = (unsigned char)(state >> 24);
-  }
-}
-
-/* Array `rank` of type `dtype`, with sizes 2, 1, 3, 1, 2, ... */
-static cg_array make_array(const char *name, cg_dtype dtype, int rank) {
-  static const int64_t sizes[CG_MAX_RANK] = {2, 1, 3, 1, 2, 5, 1, 2};
-  cg_array a = {.name = name, .dtype = dtype, .rank = rank,
-                .data = numbers + 17 * rank + dtype};
-  memcpy(a.shape, sizes, sizeof sizes);
-  return a;
-}
-
-static size_t bytes_of(const cg_array *a) {
-  size_t bytes = cg_dtype_size(a->dtype);
-  for (int i = 0; i < a->rank; i++)
-    bytes *= (size_t)a->shape[i];
-  return bytes;
-}
-
-static void must_be_same(const cg_safetensors *file, const cg_array *want) {
-  const cg_array *got = cg_safetensors_find(file, want->name);
-  ck_assert_ptr_nonnull(got);
-  ck_assert_int_eq(got->dtype, want->dtype);
-  ck_assert_int_eq(got->rank, want->rank);
-  for (int i = 0; i < want->rank; i++)
-    ck_assert_int_eq(got->shape[i], want->shape[i]);
-  ck_assert_uint_eq((uintptr_t)got->data % CG_ALIGNMENT, 0);
-  if (bytes_of(want) > 0)
-    ck_assert_mem_eq(got->data, want->data, bytes_of(want));
-}
-
-/* Writes to "f", reads and compares. */
-static void round_trip(const cg_array *arrays, int n, const cg_metadata *lines,
-                       int n_lines) {
-  char path[PATH_SIZE];
-  cg_error err = {0};
-  in_directory(path, "f");
-  cg_status status =
-      cg_safetensors_write(path, arrays, n, lines, n_lines, &err);
-  ck_assert_msg(status == CG_OK, "%s", err.message);
-  ck_assert_int_eq(count_files(false), 1);
-  cg_safetensors *file = cg_safetensors_open(NULL, path, &err);
-  ck_assert_msg(file != NULL, "%s", err.message);
-  ck_assert_int_eq(cg_safetensors_count(file), n);
-  for (int i = 0; i < n; i++)
-    must_be_same(file, &arrays[i]);
-  for (int i = 0; i < n_lines; i++)
-    ck_assert_str_eq(cg_safetensors_metadata(file, lines[i].key),
-                     lines[i].value);
-  cg_safetensors_close(file);
-}
 
 START_TEST(all_types_and_ranks) {
   cg_array arrays[4 * (CG_MAX_RANK + 1)];
@@ -257,164 +142,6 @@ START_TEST(refuses_bad_metadata) {
 }
 END_TEST
 
-/* ---- files that can't be written ---- */
-
-static void must_fail(const char *path, const char *reason) {
-  const cg_array a = make_array("a", CG_F64, 6);
-  cg_error err = {0};
-  ck_assert_int_eq(cg_safetensors_write(path, &a, 1, NULL, 0, &err), CG_ERR_IO);
-  ck_assert_int_eq(err.status, CG_ERR_IO);
-  ck_assert_msg(strstr(err.message, reason) != NULL, "%s", err.message);
-}
-
-/* A device that is always full. Never the system's own when root runs the test:
- * a library that renamed over it would take it from the whole machine. */
-static bool find_full_device(char path[PATH_SIZE]) {
-#ifdef __linux__
-  const dev_t full = makedev(1, 7);
-  if (geteuid() == 0)
-    return mknod(in_directory(path, "full"), S_IFCHR | 0600, full) == 0;
-#endif
-  snprintf(path, PATH_SIZE, "/dev/full");
-  return geteuid() != 0 && access(path, W_OK) == 0;
-}
-
-START_TEST(a_full_device) {
-  char path[PATH_SIZE];
-  struct stat info;
-  if (!find_full_device(path))
-    return; /* root without the right to make devices, or no such device */
-  int fd = open(path, O_WRONLY);
-  if (fd < 0)
-    return; /* the directory's file system allows no devices */
-  close(fd);
-  int n = count_files(false);
-  must_fail(path, "No space");
-  ck_assert_int_eq(count_files(false), n);
-  ck_assert_int_eq(lstat(path, &info), 0);
-  ck_assert(S_ISCHR(info.st_mode));
-}
-END_TEST
-
-START_TEST(unwritable_targets) {
-  char path[PATH_SIZE], deep[2 * PATH_MAX];
-  must_fail(directory, "directory");
-  must_fail("", "No such file");
-  must_fail(in_directory(path, "none/f"), "No such file");
-  ck_assert_int_eq(symlink("loop", in_directory(path, "loop")), 0);
-  must_fail(path, "symbolic links");
-  memset(deep, 'x', sizeof deep - 1);
-  deep[sizeof deep - 1] = '\0';
-  must_fail(deep, "too long");
-  ck_assert_int_eq(count_files(true), 1);
-  ck_assert_int_eq(chmod(directory, 0500), 0);
-  if (geteuid() != 0) /* root may write there */
-    must_fail(in_directory(path, "f"), "Permission denied");
-  ck_assert_int_eq(chmod(directory, 0700), 0);
-  ck_assert_int_eq(count_files(false), 0);
-}
-END_TEST
-
-/* The disk "fills" at each of many places; the old file stays, alone. */
-START_TEST(failure_keeps_the_old_file) {
-  const cg_array old = make_array("old", CG_F64, 6);
-  const cg_array new = make_array("new", CG_F64, 6);
-  const rlim_t limits[] = {0, 1, 8, 50, 72, 73, 200, 300};
-  char path[PATH_SIZE];
-  cg_error err;
-  in_directory(path, "f");
-  round_trip(&old, 1, NULL, 0);
-  signal(SIGXFSZ, SIG_IGN);
-  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-    struct rlimit limit;
-    getrlimit(RLIMIT_FSIZE, &limit);
-    limit.rlim_cur = limits[i];
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    cg_status status = cg_safetensors_write(path, &new, 1, NULL, 0, &err);
-    limit.rlim_cur = limit.rlim_max;
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    ck_assert_int_eq(status, CG_ERR_IO);
-    ck_assert_ptr_nonnull(strstr(err.message, "too large"));
-    ck_assert_int_eq(count_files(false), 1);
-    cg_safetensors *file = cg_safetensors_open(NULL, path, NULL);
-    must_be_same(file, &old);
-    cg_safetensors_close(file);
-  }
-  round_trip(&new, 1, NULL, 0);
-}
-END_TEST
-
-/* ---- what kind of file it becomes ---- */
-
-static mode_t mode_of(const char *path) {
-  struct stat info;
-  ck_assert_int_eq(lstat(path, &info), 0);
-  return info.st_mode;
-}
-
-START_TEST(permissions) {
-  const cg_array a = make_array("a", CG_F32, 3);
-  char path[PATH_SIZE];
-  umask(027);
-  round_trip(&a, 1, NULL, 0);
-  ck_assert_int_eq(mode_of(in_directory(path, "f")) & 07777, 0640);
-  ck_assert_int_eq(umask(027), 027);
-  ck_assert_int_eq(chmod(path, 0606), 0);
-  round_trip(&a, 1, NULL, 0);
-  ck_assert_int_eq(mode_of(path) & 07777, 0606);
-}
-END_TEST
-
-/* Through links to a file, to a link, and to what is not there yet. */
-START_TEST(links_stay_links) {
-  const cg_array a = make_array("a", CG_F32, 3);
-  const char *names[] = {"relative", "absolute", "twice"};
-  char path[PATH_SIZE], target[PATH_SIZE], link[PATH_SIZE];
-  in_directory(target, "f");
-  ck_assert_int_eq(symlink("f", in_directory(link, "relative")), 0);
-  ck_assert_int_eq(symlink(target, in_directory(link, "absolute")), 0);
-  ck_assert_int_eq(symlink("relative", in_directory(link, "twice")), 0);
-  for (int i = 0; i < 6; i++) {
-    in_directory(path, names[i / 2]);
-    ck_assert_int_eq(cg_safetensors_write(path, &a, 1, NULL, 0, NULL), CG_OK);
-    ck_assert(S_ISLNK(mode_of(path)));
-    ck_assert(S_ISREG(mode_of(target)));
-    ck_assert_int_eq(count_files(false), 4);
-    if (i % 2 == 1)
-      unlink(target);
-  }
-}
-END_TEST
-
-/* A name without a directory part. */
-START_TEST(in_the_current_directory) {
-  const cg_array a = make_array("a", CG_F32, 3);
-  ck_assert_int_eq(chdir(directory), 0);
-  ck_assert_int_eq(cg_safetensors_write("f", &a, 1, NULL, 0, NULL), CG_OK);
-  ck_assert_int_eq(count_files(false), 1);
-  ck_assert(S_ISREG(mode_of("f")));
-}
-END_TEST
-
-START_TEST(a_pipe_is_written_directly) {
-  const cg_array a = make_array("a", CG_F32, 3);
-  unsigned char bytes[BLOCK];
-  char path[64];
-  int ends[2];
-  ck_assert_int_eq(pipe(ends), 0);
-  snprintf(path, sizeof path, "/dev/fd/%d", ends[1]);
-  ck_assert_int_eq(cg_safetensors_write(path, &a, 1, NULL, 0, NULL), CG_OK);
-  close(ends[1]);
-  ssize_t n = read(ends[0], bytes, sizeof bytes);
-  close(ends[0]);
-  ck_assert_int_gt(n, 8);
-  cg_safetensors *file = cg_safetensors_parse(NULL, bytes, (size_t)n, NULL);
-  ck_assert_ptr_nonnull(file);
-  must_be_same(file, &a);
-  cg_safetensors_close(file);
-}
-END_TEST
-
 /* ---- lack of memory ---- */
 
 static int json_calls, json_fail_at;
@@ -453,13 +180,6 @@ static void add_tests(TCase *tests) {
   tcase_add_test(tests, refuses_bad_names);
   tcase_add_test(tests, refuses_bad_arrays);
   tcase_add_test(tests, refuses_bad_metadata);
-  tcase_add_test(tests, a_full_device);
-  tcase_add_test(tests, unwritable_targets);
-  tcase_add_test(tests, failure_keeps_the_old_file);
-  tcase_add_test(tests, permissions);
-  tcase_add_test(tests, links_stay_links);
-  tcase_add_test(tests, in_the_current_directory);
-  tcase_add_test(tests, a_pipe_is_written_directly);
   tcase_add_test(tests, every_failing_json_allocation_is_an_error);
 }
 
@@ -479,15 +199,4 @@ static void add_tests(TCase *tests) {
 
 #endif
 
-int main(void) {
-  Suite *suite = suite_create("safetensors_write");
-  TCase *tests = tcase_create("write");
-  tcase_set_timeout(tests, 60);
-  add_tests(tests);
-  suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+int main(void) { return run_tests("safetensors_write", add_tests); }

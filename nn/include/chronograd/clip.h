@@ -9,6 +9,7 @@
 #define CHRONOGRAD_CLIP_H
 
 #include <chronograd/param.h>
+#include <chronograd/rnn.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,6 +52,20 @@ typedef struct cg_state_clip {
  * cg_hook. */
 CG_API cg_status cg_clip_state_grad(cg_tape *tape, cg_tensor *x,
                                     cg_state_clip *clip);
+
+/* The same for the state that one chunk hands to the next: of an LSTM the norm
+ * is that of h and c together, |g|^2 = |dL/dh|^2 + |dL/dc|^2, and both are
+ * multiplied alike. *state becomes the state to hand on, of the same values;
+ * what is computed from the old one is not bounded:
+ *
+ *     cg_rnn_result r = cg_rnn_forward_from(tape, rnn, x_1, first, NULL);
+ *     cg_rnn_state state = {r.h_last, r.c_last};
+ *     cg_clip_rnn_state_grad(tape, &state, &clip);
+ *     r = cg_rnn_forward_from(tape, rnn, x_2, state, NULL);
+ *
+ * After an error (those above; ARG without a state) it has no parts. */
+CG_API cg_status cg_clip_rnn_state_grad(cg_tape *tape, cg_rnn_state *state,
+                                        cg_state_clip *clip);
 
 #ifdef __cplusplus
 }

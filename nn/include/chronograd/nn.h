@@ -49,15 +49,11 @@
  *       cg_params_free(model);
  *     }
  *
- * Reading order: param, init, linear, embedding, cell, rnn, truncation, loss,
- * clip, optim, schedule, data_parallel; model_io with safetensors, npy,
- * training_state; bptt, the same gradients by hand, and what can be seen in
- * them: bptt_local, bptt_ledger, bptt_paths, bptt_jacobian, bptt_rtrl;
- * rnn_study.
  * Reading order: param, init, linear, embedding, cell, rnn, sequence,
- * truncation, loss, clip, optim, data_parallel, model_io with safetensors;
- * bptt, the same gradients by hand, and what can be seen in them: bptt_local,
- * bptt_ledger, bptt_paths, bptt_jacobian, bptt_rtrl; rnn_study.
+ * truncation, loss, clip, optim, schedule, data_parallel; model_io with
+ * safetensors, npy, training_state; bptt, the same gradients by hand, and what
+ * can be seen in them: bptt_local, bptt_ledger, bptt_paths, bptt_jacobian,
+ * bptt_rtrl; rnn_study.
  */
 #ifndef CHRONOGRAD_NN_H
 #define CHRONOGRAD_NN_H

@@ -42,6 +42,7 @@
 #ifndef CHRONOGRAD_TRUNCATION_H
 #define CHRONOGRAD_TRUNCATION_H
 
+#include <chronograd/clip.h>
 #include <chronograd/rnn.h>
 
 #ifdef __cplusplus
@@ -55,6 +56,9 @@ typedef struct cg_tbptt_config {
   double cut;      /* c, 0 <= c < 1; unset: windows are not randomised. Not with
                       a period below k2 */
   cg_rng *rng;     /* draws the cuts, needed for cut > 0; borrowed */
+  cg_state_clip *clip; /* unset: none. Bounds what flows back from a window's
+                          fresh steps into older ones, and in a randomised one
+                          from behind the horizon; reports it. Borrowed */
 } cg_tbptt_config;
 
 /* A net on its way through a sequence: where it is, and the values of the

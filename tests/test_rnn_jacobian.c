@@ -1,65 +1,8 @@
-/* test_rnn_study.c - recurrent Jacobians as products and from the tape,
- * Lyapunov exponents, and the ledger of a gradient from the tape. */
-#include "engine_test.h"
+/* test_rnn_jacobian.c - statement 6: recurrent Jacobians as products and from
+ * the tape, and Lyapunov exponents. */
+#include "bptt_twin.h"
 
-#undef F
-#undef I
-
-#define fill fill_net
-#define net bptt_net
-#include "bptt_net.h"
-#undef net
-
-#include <chronograd/nn.h>
-
-/* ---- a problem of bptt_net.h as a net of nn ---- */
-
-typedef struct twin {
-  bptt_net n;
-  cg_bptt_result r;
-  cg_params *params;
-  cg_rnn *rnn;
-  cg_linear_layer *fc;
-  cg_tape *tape;
-  cg_tensor *x;
-  cg_rnn_state first;
-  int64_t only; /* the step whose loss counts, or -1 */
-} twin;
-
-static void write_to(twin *w, const char *name, const double *from) {
-  cg_tensor *leaf = cg_params_find(w->params, name);
-  size_t bytes = (size_t)cg_tensor_numel(leaf) * sizeof *from;
-  ck_assert_int_eq(cg_leaf_write(leaf, from, bytes), CG_OK);
-}
-
-static void twin_init(twin *w, int64_t T, int64_t B, cg_activation phi) {
-  *w = (twin){.only = -1, .tape = cg_tape_new(NULL)};
-  net_init(&w->n, T, B, phi);
-  w->r = run(cg_bptt_batch, &w->n.p);
-  w->params = cg_params_new(NULL, CG_F64, NULL);
-  w->rnn = cg_rnn_new(w->params, "rnn",
-                      &(cg_rnn_config){.input_size = 3, .hidden_size = 4,
-                                       .nonlinearity = phi},
-                      NULL, NULL);
-  w->fc = cg_linear_layer_new(
-      w->params, "fc", &(cg_linear_config){.in_features = 4, .out_features = 5},
-      NULL, NULL);
-  write_to(w, "rnn.weight_ih_l0", w->n.W_xh);
-  write_to(w, "rnn.weight_hh_l0", w->n.W_hh);
-  write_to(w, "rnn.bias_ih_l0", w->n.b_h);
-  write_to(w, "fc.weight", w->n.W_hy);
-  write_to(w, "fc.bias", w->n.b_y);
-  w->x = cg_borrow(w->tape, CG_F64, CG_DIMS(T, B, 3), w->n.x);
-  w->first.h = cg_borrow(w->tape, CG_F64, CG_DIMS(1, B, 4), w->n.h0);
-}
-
-static void twin_free(twin *w) {
-  cg_tape_free(w->tape);
-  cg_params_free(w->params);
-  cg_bptt_free(&w->r);
-}
-
-/* ---- 6. recurrent Jacobians ---- */
+/* ---- recurrent Jacobians ---- */
 
 static void check_gap(twin *w, int64_t t, int64_t k) {
   double J[16];
@@ -258,144 +201,10 @@ START_TEST(exponents_tell_vanishing_from_exploding) {
 }
 END_TEST
 
-/* ---- 4. and 5. from the tape: the ledger ---- */
-
-static cg_tensor *step_loss(cg_tape *tape, cg_tensor *h_t, int64_t t,
-                            void *context) {
-  const twin *w = context;
-  const cg_bptt_problem *p = &w->n.p;
-  if (w->only >= 0 && t != w->only) return NULL;
-  cg_tensor *y =
-      cg_input(tape, CG_I64, CG_DIMS(p->B), p->y + t * p->B);
-  cg_tensor *o = cg_linear_layer_forward(tape, w->fc, h_t);
-  return cg_sum_all(tape, cg_cross_entropy(tape, o, y));
-}
-
-static cg_rnn_ledger ledger_of(twin *w) {
-  cg_rnn_ledger l;
-  cg_tape_stats before = cg_tape_get_stats(w->tape);
-  cg_rnn_ledger_make(w->tape, w->rnn, w->params, w->x, w->first, step_loss, w,
-                     &l);
-  fine(w->tape);
-  ck_assert_uint_eq(cg_tape_get_stats(w->tape).nodes, before.nodes);
-  return l;
-}
-
-static const double *part_of(const twin *w, const cg_rnn_ledger *l,
-                             const char *name) {
-  for (int i = 0; i < l->count; i++)
-    if (strcmp(cg_params_name(w->params, i), name) == 0) return l->part[i];
-  ck_abort_msg("no %s", name);
-  return NULL;
-}
-
-START_TEST(ledgers_agree) {
-  twin w;
-  cg_bptt_ledger hand;
-  twin_init(&w, 7, 3, (cg_activation)_i);
-  cg_rnn_ledger l = ledger_of(&w);
-  ck_assert_int_eq(l.steps, 7);
-  near(l.loss, w.r.loss, 1e-14);
-  cg_bptt_ledger_make(&w.n.p, &w.r, &hand, NULL);
-  near_n("W_xh", part_of(&w, &l, "rnn.weight_ih_l0"), hand.dW_xh, 7 * 12, 1.0,
-         1e-14);
-  near_n("W_hh", part_of(&w, &l, "rnn.weight_hh_l0"), hand.dW_hh, 7 * 16, 1.0,
-         1e-14);
-  near_n("W_hy", part_of(&w, &l, "fc.weight"), hand.dW_hy, 7 * 20, 1.0, 1e-14);
-  near_n("b_h", part_of(&w, &l, "rnn.bias_ih_l0"), hand.db_h, 7 * 4, 1.0,
-         1e-14);
-  near_n("b_y", part_of(&w, &l, "fc.bias"), hand.db_y, 7 * 5, 1.0, 1e-14);
-  cg_bptt_ledger_free(&hand);
-  cg_rnn_ledger_free(&l);
-  ck_assert_ptr_null(l.part);
-  cg_rnn_ledger_free(&l);
-  cg_rnn_ledger_free(NULL);
-  twin_free(&w);
-}
-END_TEST
-
-/* With the loss of step t alone, what step k contributes is path (k -> t). */
-START_TEST(paths_from_the_tape) {
-  twin w;
-  double C[16];
-  twin_init(&w, 7, 3, CG_ACT_TANH);
-  for (w.only = 0; w.only < 7; w.only++) {
-    cg_rnn_ledger l = ledger_of(&w);
-    const double *part = part_of(&w, &l, "rnn.weight_hh_l0");
-    for (int64_t k = 1; k <= 7; k++) {
-      memset(C, 0, sizeof C);
-      if (k <= w.only + 1)
-        cg_bptt_path(&w.n.p, &w.r, CG_BPTT_W_HH, w.only + 1, k, C, NULL);
-      near_n("path", part + (k - 1) * 16, C, 16, 1.0, 1e-14);
-    }
-    cg_rnn_ledger_free(&l);
-  }
-  twin_free(&w);
-}
-END_TEST
-
-static cg_tensor *square_loss(cg_tape *tape, cg_tensor *h_t, int64_t t,
-                              void *context) {
-  (void)context;
-  if (t % 2) return NULL;
-  return cg_sum_all(tape, cg_square(tape, cg_add_scalar(tape, h_t, -0.37)));
-}
-
-/* Every cell, two layers, a learned first state, batch first: the parts add up
- * to what one walk over the whole graph computes. */
-START_TEST(ledgers_of_any_cell) {
-  const bool projected = _i == CG_CELL_COUNT;
-  cg_params *params = cg_params_new(NULL, CG_F64, NULL);
-  cg_rng rng = cg_rng_seed(37);
-  cg_rnn *rnn = cg_rnn_new(
-      params, "rnn",
-      &(cg_rnn_config){.cell = projected ? CG_CELL_LSTM : (cg_cell_kind)_i,
-                       .input_size = 2, .hidden_size = 3, .num_layers = 2,
-                       .proj_size = projected ? 2 : 0, .learned_h0 = true,
-                       .batch_first = true},
-      &rng, NULL);
-  double x[24];
-  for (int i = 0; i < 24; i++) x[i] = cg_rng_normal(&rng);
-  cg_tape *tape = cg_tape_new(NULL);
-  cg_tensor *input = cg_borrow(tape, CG_F64, CG_DIMS(2, 6, 2), x);
-  cg_rnn_ledger l;
-  ck_assert_int_eq(cg_rnn_ledger_make(tape, rnn, params, input,
-                                      (cg_rnn_state){0}, square_loss, NULL, &l),
-                   CG_OK);
-  cg_tensor *h = cg_rnn_forward(tape, rnn, input, NULL).h, *loss = NULL;
-  for (int64_t t = 0; t < 6; t += 2) {
-    cg_tensor *L_t = square_loss(tape, cg_select(tape, h, 1, t), t, NULL);
-    loss = loss ? cg_add(tape, loss, L_t) : L_t;
-  }
-  cg_backward(tape, loss);
-  fine(tape);
-  near(l.loss, cg_tensor_item(loss), 1e-14);
-  for (int i = 0; i < l.count; i++) {
-    const cg_tensor *g = cg_tensor_grad(cg_params_at(params, i));
-    int64_t n = cg_tensor_numel(g);
-    for (int64_t j = 0; j < n; j++) {
-      double sum = 0;
-      for (int64_t t = 5; t >= 0; t--) sum += l.part[i][t * n + j];
-      near(sum, cg_tensor_get(g, j), 1e-14);
-    }
-  }
-  cg_rnn_ledger_free(&l);
-  cg_tape_free(tape);
-  cg_params_free(params);
-}
-END_TEST
-
 /* ---- what is refused ---- */
 
-static cg_tensor *bad_loss(cg_tape *tape, cg_tensor *h_t, int64_t t,
-                           void *context) {
-  (void)context;
-  return t == 1 ? cg_reshape(tape, h_t, CG_DIMS(17)) : NULL;
-}
-
-START_TEST(rnn_study_refusals) {
+START_TEST(jacobians_refused) {
   twin w;
-  cg_rnn_ledger l;
   double J[16];
   cg_error err = {0};
   twin_init(&w, 3, 3, CG_ACT_TANH);
@@ -419,56 +228,13 @@ START_TEST(rnn_study_refusals) {
   failed(tape, CG_ERR_ARG, "rnn_jacobian", "no net");
   ck_assert_ptr_null(cg_rnn_jacobian(tape, w.rnn, one, w.first));
   failed(tape, CG_ERR_SHAPE, "rnn", "the state h");
-  cg_rnn_ledger_make(tape, w.rnn, w.params, w.x, w.first, NULL, NULL, &l);
-  failed(tape, CG_ERR_ARG, "rnn_ledger", "no loss");
-  cg_rnn_ledger_make(tape, w.rnn, w.params, cg_select(tape, w.x, 0, 0), w.first,
-                     step_loss, &w, &l);
-  failed(tape, CG_ERR_SHAPE, "rnn_ledger", "rank 3");
-  cg_rnn_ledger_make(tape, w.rnn, w.params, w.x, w.first, bad_loss, NULL, &l);
-  ck_assert_ptr_null(l.part);
-  failed(tape, CG_ERR_SHAPE, "reshape", "");
-  ck_assert_int_eq(cg_rnn_ledger_make(tape, w.rnn, w.params, w.x, w.first,
-                                      step_loss, &w, NULL),
-                   CG_ERR_ARG);
   ck_assert(cg_tape_recording(tape));
   twin_free(&w);
 }
 END_TEST
 
-/* The registry's allocator fails at each of its calls in turn. */
-START_TEST(ledger_memory_runs_out) {
-  counter c;
-  counter_init(&c);
-  cg_rng rng = cg_rng_seed(37);
-  cg_params *params = cg_params_new(&c.allocator, CG_F64, NULL);
-  cg_rnn *rnn = cg_rnn_new(
-      params, "rnn",
-      &(cg_rnn_config){.cell = CG_CELL_LSTM, .input_size = 2, .hidden_size = 3},
-      &rng, NULL);
-  cg_tape *tape = cg_tape_new(NULL);
-  cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(3, 2, 2), 0.417);
-  size_t live = c.live_blocks, fail_at = 1;
-  for (;; fail_at++) {
-    cg_rnn_ledger l;
-    c.calls = 0;
-    c.fail_at = fail_at;
-    cg_status status = cg_rnn_ledger_make(tape, rnn, params, x,
-                                          (cg_rnn_state){0}, square_loss, NULL,
-                                          &l);
-    cg_tape_clear_error(tape);
-    cg_rnn_ledger_free(&l);
-    ck_assert_uint_eq(c.live_blocks, live);
-    if (status == CG_OK) break;
-    ck_assert_int_eq(status, CG_ERR_NOMEM);
-  }
-  ck_assert_uint_ge(fail_at, 7);
-  cg_tape_free(tape);
-  cg_params_free(params);
-}
-END_TEST
-
 int main(void) {
-  TCase *tc = tcase_create("rnn_study");
+  TCase *tc = tcase_create("rnn_jacobian");
   tcase_add_loop_test(tc, jacobians_are_products, 0, CG_ACT_COUNT);
   tcase_add_test(tc, linear_jacobians_are_powers);
   tcase_add_test(tc, jacobians_carry_error_signals);
@@ -478,10 +244,6 @@ int main(void) {
   tcase_add_test(tc, exponents_in_the_long_run);
   tcase_add_test(tc, exponents_of_what_dies);
   tcase_add_test(tc, exponents_tell_vanishing_from_exploding);
-  tcase_add_loop_test(tc, ledgers_agree, 0, CG_ACT_COUNT);
-  tcase_add_test(tc, paths_from_the_tape);
-  tcase_add_loop_test(tc, ledgers_of_any_cell, 0, CG_CELL_COUNT + 1);
-  tcase_add_test(tc, rnn_study_refusals);
-  tcase_add_test(tc, ledger_memory_runs_out);
-  return run_case("rnn_study", tc);
+  tcase_add_test(tc, jacobians_refused);
+  return run_case("rnn_jacobian", tc);
 }
