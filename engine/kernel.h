@@ -9,14 +9,19 @@
 #include <chronograd/tensor.h>
 
 /* Loops written once, compiled for several instruction sets, chosen at load
- * time. CG_ISA_BASELINE keeps the baseline only, and so does the thread
- * sanitizer, which is not ready yet when the choice is made. */
+ * time. CG_ISA_AVX2 leaves out AVX-512; CG_ISA_BASELINE keeps the baseline only,
+ * and so does the thread sanitizer, which is not ready yet when the choice is
+ * made. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && \
     __GNUC__ >= 12 && !defined(__clang__) && !defined(CG_ISA_BASELINE) && \
     !defined(__SANITIZE_THREAD__)
+#ifdef CG_ISA_AVX2
+#define CG_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
 #define CG_CLONES                                                     \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3",    \
                                "default")))
+#endif
 #define CG_CLONED 1
 #else
 #define CG_CLONES

@@ -10,13 +10,19 @@
 
 #include <chronograd/optim.h>
 
-/* An update rule in a version for each instruction set, chosen at run time. */
+/* An update rule in a version for each instruction set, chosen at run time; see
+ * the option `isa`. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) &&   \
     __GNUC__ >= 12 && !defined(__clang__) && !defined(CG_ISA_BASELINE) && \
     !defined(__SANITIZE_THREAD__)
+#ifdef CG_ISA_AVX2
+#define CG_OPTIM_CLONES \
+  __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
 #define CG_OPTIM_CLONES                                            \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", \
                                "default")))
+#endif
 #else
 #define CG_OPTIM_CLONES
 #endif
