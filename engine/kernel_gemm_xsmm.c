@@ -144,6 +144,31 @@ size_t kernel_gemm_xsmm_scratch(const gemm_args *g) {
 
 /* ---- panels ---- */
 
+enum { LANES_BYTES = 64 };
+typedef char lanes
+    __attribute__((vector_size(LANES_BYTES), aligned(1), may_alias));
+
+/* `rows` rows of some registers each, `apart` bytes from one to the next, one
+ * behind the other. (A memcpy of a size with a small bound becomes a string
+ * instruction, which takes longer to begin than to copy.) */
+CG_CLONES static void gather_rows(int64_t rows, int64_t bytes,
+                                  const char *from, int64_t apart, char *to) {
+  for (int64_t i = 0; i < rows; i++, from += apart, to += bytes)
+    for (int64_t b = 0; b < bytes; b += LANES_BYTES)
+      *(lanes *)(to + b) = *(const lanes *)(from + b);
+}
+
+/* The same for rows of any size. */
+static void gather(int64_t rows, int64_t bytes, const char *from,
+                   int64_t apart, char *to) {
+  if (bytes % LANES_BYTES == 0) {
+    gather_rows(rows, bytes, from, apart, to);
+    return;
+  }
+  for (int64_t i = 0; i < rows; i++)
+    memcpy(to + i * bytes, from + i * apart, (size_t)bytes);
+}
+
 /* Rows [l, l + k) of columns [j, j + n) of op(B), contiguous. */
 static void pack_b(const gemm_args *g, int64_t l, int64_t k, int64_t j,
                    int64_t n, void *out) {
@@ -152,21 +177,17 @@ static void pack_b(const gemm_args *g, int64_t l, int64_t k, int64_t j,
                      n, false);
     return;
   }
-  const size_t bytes = (size_t)(n * size_of(g));
-  for (int64_t i = 0; i < k; i++)
-    memcpy((char *)out + (size_t)i * bytes,
-           at(g, g->b, (l + i) * g->ldb + j), bytes);
+  gather(k, n * size_of(g), at(g, g->b, l * g->ldb + j), g->ldb * size_of(g),
+         out);
 }
 
 /* Rows [l, l + k) of columns [i, i + m) of a transposed A, as panels. */
 static void pack_a(const gemm_args *g, int64_t l, int64_t k, int64_t i,
                    int64_t m, void *out) {
   for (int64_t j = 0; j < m; j += M_BLOCK) {
-    const size_t bytes = (size_t)(least(M_BLOCK, m - j) * size_of(g));
-    char *to = (char *)out + j * k * size_of(g);
-    for (int64_t r = 0; r < k; r++)
-      memcpy(to + (size_t)r * bytes, at(g, g->a, (l + r) * g->lda + i + j),
-             bytes);
+    gather(k, least(M_BLOCK, m - j) * size_of(g),
+           at(g, g->a, l * g->lda + i + j), g->lda * size_of(g),
+           (char *)out + j * k * size_of(g));
   }
 }
 
