@@ -269,6 +269,12 @@ def affine_maps():
     for phi in (torch.tanh, torch.relu, torch.sigmoid):
         case(f"affine@{phi.__name__}", affine(phi), f(4), f(2, 3), f(4, 3))
     case("affine@identity", affine(lambda z: z), f(4), f(2, 3), f(4, 3))
+    case("lstm_affine@state",
+         lambda z, h, W, c: lstm_gates(z + h @ W.T, c),
+         f(2, 12), f(2, 3), f(12, 3), f(2, 3))
+    case("lstm_affine@input",
+         lambda z, h, W, c, x, V: lstm_gates(z + x @ V.T + h @ W.T, c),
+         f(12), f(2, 3), f(12, 3), f(2, 3), f(2, 5), f(12, 5))
 
 
 for group in (reductions, products, shapes, indices, rows_and_losses, gates,
