@@ -72,5 +72,6 @@ const cg_cell cg_cell_lstm = {.name = "LSTM",
                               .params = {CG_CELL_LSTM_PARAMS},
                               .projects = true,
                               .project = project,
+                              .in_chunks = true,
                               .step = step,
                               .whole_z = true};
