@@ -20,7 +20,10 @@ enum {
   M_BLOCK = 64,
   K_BLOCK = 256,
   M_CHUNK = 512,      /* rows of C for which A's panels are made at once */
-  FAR_BYTES = 2048,   /* rows so far apart compete for places in the cache */
+  FAR_BYTES = 2048,   /* rows so far apart compete for places in the cache: */
+  LINE = 64,
+  SETS = 64, /* of lines in the first-level cache, */
+  WAYS = 8,  /* with so many places each */
   NEAR_BYTES = 1 << 20, /* a B of this size stays in the second-level cache */
   REUSE = 128, /* a panel of B is copied if so many rows of A go over it */
   FLIP_K = 128 /* and C is computed as C^T if so many products add up */
@@ -75,17 +78,27 @@ static bool big(const gemm_args *g) {
   return g->n * g->k * size_of(g) > NEAR_BYTES;
 }
 
+/* Do as many rows, ld elements apart, have places in the first-level cache? */
+static bool rows_fit(const gemm_args *g, int64_t rows, int64_t ld) {
+  const int64_t bytes = ld * size_of(g), lines = bytes / LINE;
+  if (bytes < FAR_BYTES) return true;
+  int64_t shared = lines & -lines; /* rows fall on every so many-th set */
+  if (shared > SETS) shared = SETS;
+  return bytes % LINE ? rows <= SETS * WAYS : rows <= SETS / shared * WAYS;
+}
+
 static plan plan_for(const gemm_args *g) {
   const int64_t size = size_of(g), panel = panel_of(g);
   bool far_b = g->ldb * size >= FAR_BYTES && g->m >= REUSE;
-  plan p = {.pack_a = g->ta && g->lda * size >= FAR_BYTES && g->n >= REUSE,
+  plan p = {.pack_a = g->ta && g->n >= REUSE &&
+                      !rows_fit(g, least(g->k, K_BLOCK), g->lda),
             .pack_b = !g->panels && (g->tb || far_b),
             .m_block = 2 * M_BLOCK,
             .n_block = panel,
             .k_block = g->k <= 2 * K_BLOCK && !g->ta ? g->k : K_BLOCK,
             .chunk = g->m};
   if (!g->panels && !p.pack_b && !big(g)) p.n_block = g->n;
-  if (p.pack_a) p.m_block = M_BLOCK;
+  if (g->ta) p.m_block = p.pack_a ? M_BLOCK : M_CHUNK;
   if (p.pack_a || g->panels || p.pack_b) p.chunk = M_CHUNK;
   return p;
 }
@@ -144,6 +157,31 @@ size_t kernel_gemm_xsmm_scratch(const gemm_args *g) {
 
 /* ---- panels ---- */
 
+enum { LANES_BYTES = 64 };
+typedef char lanes
+    __attribute__((vector_size(LANES_BYTES), aligned(1), may_alias));
+
+/* `rows` rows of some registers each, `apart` bytes from one to the next, one
+ * behind the other. (A memcpy of a size with a small bound becomes a string
+ * instruction, which takes longer to begin than to copy.) */
+CG_CLONES static void gather_rows(int64_t rows, int64_t bytes,
+                                  const char *from, int64_t apart, char *to) {
+  for (int64_t i = 0; i < rows; i++, from += apart, to += bytes)
+    for (int64_t b = 0; b < bytes; b += LANES_BYTES)
+      *(lanes *)(to + b) = *(const lanes *)(from + b);
+}
+
+/* The same for rows of any size. */
+static void gather(int64_t rows, int64_t bytes, const char *from,
+                   int64_t apart, char *to) {
+  if (bytes % LANES_BYTES == 0) {
+    gather_rows(rows, bytes, from, apart, to);
+    return;
+  }
+  for (int64_t i = 0; i < rows; i++)
+    memcpy(to + i * bytes, from + i * apart, (size_t)bytes);
+}
+
 /* Rows [l, l + k) of columns [j, j + n) of op(B), contiguous. */
 static void pack_b(const gemm_args *g, int64_t l, int64_t k, int64_t j,
                    int64_t n, void *out) {
@@ -152,21 +190,17 @@ static void pack_b(const gemm_args *g, int64_t l, int64_t k, int64_t j,
                      n, false);
     return;
   }
-  const size_t bytes = (size_t)(n * size_of(g));
-  for (int64_t i = 0; i < k; i++)
-    memcpy((char *)out + (size_t)i * bytes,
-           at(g, g->b, (l + i) * g->ldb + j), bytes);
+  gather(k, n * size_of(g), at(g, g->b, l * g->ldb + j), g->ldb * size_of(g),
+         out);
 }
 
 /* Rows [l, l + k) of columns [i, i + m) of a transposed A, as panels. */
 static void pack_a(const gemm_args *g, int64_t l, int64_t k, int64_t i,
                    int64_t m, void *out) {
   for (int64_t j = 0; j < m; j += M_BLOCK) {
-    const size_t bytes = (size_t)(least(M_BLOCK, m - j) * size_of(g));
-    char *to = (char *)out + j * k * size_of(g);
-    for (int64_t r = 0; r < k; r++)
-      memcpy(to + (size_t)r * bytes, at(g, g->a, (l + r) * g->lda + i + j),
-             bytes);
+    gather(k, least(M_BLOCK, m - j) * size_of(g),
+           at(g, g->a, l * g->lda + i + j), g->lda * size_of(g),
+           (char *)out + j * k * size_of(g));
   }
 }
 

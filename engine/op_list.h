@@ -49,6 +49,8 @@
   X(layer_norm) X(layer_norm_rstd) X(layer_norm_grad)                         \
   /* op_lstm.c */                                                             \
   X(lstm_gates) X(lstm_gates_grad)                                            \
+  /* op_lstm_affine.c */                                                      \
+  X(lstm_affine)                                                              \
   /* op_gru.c */                                                              \
   X(gru_gates) X(gru_gates_grad)                                              \
   /* op_random.c */                                                           \

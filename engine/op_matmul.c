@@ -22,8 +22,8 @@ static cg_status fail_product(const cg_call *call, const cg_tensor *a,
 }
 
 /* The shape [m, n] of op(a) op(b). */
-static cg_status infer_product(const cg_call *call, const cg_tensor *a,
-                               const cg_tensor *b, cg_spec *spec) {
+cg_status product_infer(const cg_call *call, const cg_tensor *a,
+                        const cg_tensor *b, cg_spec *spec) {
   const matmul_attr *t = call->attr;
   if (!dtype_is_float(a->dtype) || a->dtype != b->dtype)
     return cg_call_fail(call, CG_ERR_DTYPE,
@@ -49,9 +49,9 @@ static cg_status copy_matrix(const cg_call *call, const cg_tensor *x,
   return CG_OK;
 }
 
-/* out (+)= op(a) op(b). */
+/* The matrix at `to`, whose rows are ld apart, (+)= op(a) op(b). */
 static cg_status product(const cg_call *call, const cg_tensor *a,
-                         cg_tensor *b, cg_tensor *out, bool accumulate) {
+                         cg_tensor *b, void *to, int64_t ld, bool accumulate) {
   const matmul_attr *t = call->attr;
   gemm_args g;
   if (!gemm_operands(a, t->ta, b, t->tb, &g)) {
@@ -62,8 +62,8 @@ static cg_status product(const cg_call *call, const cg_tensor *a,
     if (status) return status;
   }
   g.accumulate = accumulate;
-  g.c = out->data;
-  g.ldc = g.n > 0 ? g.n : 1;
+  g.c = to;
+  g.ldc = ld > 0 ? ld : 1;
   if (!gemm_prepare(call->tape, b, &g, call->op->name))
     return cg_tape_status(call->tape);
   kernel_gemm(&g);
@@ -72,7 +72,7 @@ static cg_status product(const cg_call *call, const cg_tensor *a,
 
 /* The two derivatives of y = op(a) op(b): op(a)' = gy op(b)^T, transposed where
  * a is stored transposed, and likewise for b. */
-static void give_product(cg_vjp *v, cg_tensor *gy, int ia, int ib) {
+void product_give(cg_vjp *v, cg_tensor *gy, int ia, int ib) {
   const matmul_attr *t = cg_vjp_attr(v);
   if (cg_vjp_needs(v, ia)) {
     cg_tensor *b = cg_vjp_in(v, ib);
@@ -96,14 +96,15 @@ static const matmul_attr nn = {false, false}, nt = {false, true},
 /* ---- matmul ---- */
 
 static cg_status matmul_infer(const cg_call *call, cg_spec *spec) {
-  return infer_product(call, call->in[0], call->in[1], spec);
+  return product_infer(call, call->in[0], call->in[1], spec);
 }
 
 static cg_status matmul_forward(const cg_call *call, cg_tensor *out) {
-  return product(call, call->in[0], call->in[1], out, false);
+  return product(call, call->in[0], call->in[1], out->data, out->dims[1],
+                 false);
 }
 
-static void matmul_vjp(cg_vjp *v) { give_product(v, cg_vjp_gy(v), 0, 1); }
+static void matmul_vjp(cg_vjp *v) { product_give(v, cg_vjp_gy(v), 0, 1); }
 
 static const cg_op_case matmul_cases[] = {
     {"f[2,3] f[3,4]", &nn}, {"f[2,3] f[4,3]", &nt}, {"f[3,2] f[3,4]", &tn},
@@ -140,7 +141,7 @@ cg_tensor *cg_matmul(cg_tape *tape, cg_tensor *a, cg_tensor *b) {
 
 cg_status addmm_infer(const cg_call *call, cg_spec *spec) {
   const cg_tensor *c = call->in[0];
-  cg_status status = infer_product(call, call->in[1], call->in[2], spec);
+  cg_status status = product_infer(call, call->in[1], call->in[2], spec);
   if (status) return status;
   if (c->dtype != spec->dtype)
     return cg_call_fail(call, CG_ERR_DTYPE,
@@ -158,18 +159,28 @@ cg_status addmm_infer(const cg_call *call, cg_spec *spec) {
                       shape_text(2, spec->shape, want, sizeof want));
 }
 
-cg_status addmm_forward(const cg_call *call, cg_tensor *out) {
-  const cg_tensor *c = call->in[0];
+void addend_into(const cg_call *call, int i, int64_t m, int64_t n, void *to,
+                 int64_t ld) {
+  const cg_tensor *c = call->in[i];
+  const int64_t shape[2] = {m, n}, apart[2] = {ld, 1};
   int64_t strides[CG_MAX_RANK];
-  shape_expand_strides(2, t_shape(out), c->rank, t_shape(c), t_strides(c),
-                       strides);
-  kernel_copy(out->dtype, 2, t_shape(out), out->data, c->data, strides);
-  return product(call, call->in[1], call->in[2], out, true);
+  shape_expand_strides(2, shape, c->rank, t_shape(c), t_strides(c), strides);
+  kernel_copy_strided(c->dtype, 2, shape, to, apart, c->data, strides);
+}
+
+cg_status product_into(const cg_call *call, int ia, int ib, void *to,
+                       int64_t ld) {
+  return product(call, call->in[ia], call->in[ib], to, ld, true);
+}
+
+cg_status addmm_forward(const cg_call *call, cg_tensor *out) {
+  addend_into(call, 0, out->dims[0], out->dims[1], out->data, out->dims[1]);
+  return product_into(call, 1, 2, out->data, out->dims[1]);
 }
 
 void addmm_give(cg_vjp *v, cg_tensor *gy) {
   cg_vjp_give(v, 0, gy);
-  give_product(v, gy, 1, 2);
+  product_give(v, gy, 1, 2);
 }
 
 cg_status addmm_more(const cg_call *call, int ia, int ib, cg_tensor *out) {

@@ -11,8 +11,12 @@ cg_tensor *cg_cell_entering(cg_tape *tape, const cg_cell_args *a,
   return a->h_mask ? cg_mul(tape, h, a->h_mask) : h;
 }
 
+cg_tensor *cg_cell_bias_sum(cg_tape *tape, cg_cell_args *a) {
+  cg_tensor *b_ih = a->w[CG_B_IH], **sum = &a->kept[CG_BIAS_SUM];
+  if (b_ih && !*sum) *sum = cg_add(tape, b_ih, a->w[CG_B_HH]);
+  return *sum;
+}
+
 cg_tensor *cg_cell_project_both(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
-  cg_tensor *b_ih = a->w[CG_B_IH];
-  cg_tensor *b = b_ih ? cg_add(tape, b_ih, a->w[CG_B_HH]) : NULL;
-  return cg_linear(tape, x, a->w[CG_W_IH], b);
+  return cg_linear(tape, x, a->w[CG_W_IH], cg_cell_bias_sum(tape, a));
 }

@@ -29,4 +29,5 @@ const cg_cell cg_cell_gru = {.name = "GRU",
                              .n_states = 1,
                              .params = {CG_CELL_WEIGHTS},
                              .project = project,
+                             .in_chunks = true,
                              .step = step};

@@ -10,20 +10,58 @@
  */
 #include "cells.h"
 
-void cg_cell_lstm_update(cg_tape *tape, const cg_cell_args *a, cg_tensor *z_t,
-                         cg_tensor **state) {
+/* y has h, c and the gates. */
+static void next_state(cg_tape *tape, const cg_cell_args *a, cg_tensor *y,
+                       cg_tensor **state) {
   int64_t H = a->H;
-  cg_tensor *y = cg_lstm_gates(tape, z_t, state[1]); /* h, c and the gates */
   state[0] = cg_narrow(tape, y, 1, 0, H);
   state[1] = cg_narrow(tape, y, 1, H, H);
   cg_tensor *W_hr = a->w[CG_W_OTHER];
   if (W_hr) state[0] = cg_linear(tape, state[0], W_hr, NULL);
 }
 
-static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
+void cg_cell_lstm_update(cg_tape *tape, const cg_cell_args *a, cg_tensor *z_t,
+                         cg_tensor **state) {
+  next_state(tape, a, cg_lstm_gates(tape, z_t, state[1]), state);
+}
+
+/* ---- a step as one op, if nobody looks at its z ---- */
+
+/* The product with the input waits for the step, too, if that has rows enough
+ * to be as fast as one for many steps, and the weight stays in the cache from
+ * step to step: what is not kept need not be fetched again. */
+enum { MANY_ROWS = 32, NEAR_BYTES = 512 * 1024 };
+
+static bool in_step(const cg_cell_args *a, int64_t B) {
+  const cg_tensor *W = a->w[CG_W_IH];
+  const int64_t size = (int64_t)cg_dtype_size(cg_tensor_dtype(W));
+  return !a->want_z && B >= MANY_ROWS && a->w[CG_B_IH] &&
+         cg_tensor_numel(W) <= NEAR_BYTES / size;
+}
+
+static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
+  if (!in_step(a, cg_tensor_dim(x, -2)))
+    return cg_cell_project_both(tape, a, x);
+  cg_cell_bias_sum(tape, a);
+  return x;
+}
+
+static cg_tensor *one_op(cg_tape *tape, const cg_cell_args *a, cg_tensor *x,
+                         cg_tensor *h, cg_tensor *c) {
+  cg_tensor *W = a->w[CG_W_HH];
+  if (!in_step(a, cg_tensor_dim(x, 0)))
+    return cg_lstm_affine(tape, x, NULL, NULL, h, W, c);
+  return cg_lstm_affine(tape, a->kept[CG_BIAS_SUM], x, a->w[CG_W_IH], h, W, c);
+}
+
+static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *x,
                        cg_tensor **state) {
   cg_tensor *h = cg_cell_entering(tape, a, state[0]);
-  cg_tensor *z_t = cg_addmm(tape, xp_t, h, a->w[CG_W_HH], false, true);
+  if (!a->want_z) {
+    next_state(tape, a, one_op(tape, a, x, h, state[1]), state);
+    return NULL;
+  }
+  cg_tensor *z_t = cg_addmm(tape, x, h, a->w[CG_W_HH], false, true);
   cg_cell_lstm_update(tape, a, z_t, state);
   return z_t;
 }
@@ -33,6 +71,7 @@ const cg_cell cg_cell_lstm = {.name = "LSTM",
                               .n_states = 2,
                               .params = {CG_CELL_LSTM_PARAMS},
                               .projects = true,
-                              .project = cg_cell_project_both,
+                              .project = project,
+                              .in_chunks = true,
                               .step = step,
                               .whole_z = true};

@@ -19,6 +19,8 @@
 
 /* Their places in cg_cell_args.w. */
 enum { CG_W_IH, CG_W_HH, CG_B_IH, CG_B_HH, CG_W_OTHER };
+/* The place of cg_cell_bias_sum in cg_cell_args.kept. */
+enum { CG_BIAS_SUM = CG_CELL_MAX_KEPT - 1 };
 
 extern const cg_cell cg_cell_simple;         /* cell_simple.c */
 extern const cg_cell cg_cell_lstm;           /* cell_lstm.c */
@@ -30,6 +32,8 @@ extern const cg_cell cg_cell_simple_norm; /* cell_norm.c */
 extern const cg_cell cg_cell_lstm_norm;
 extern const cg_cell cg_cell_gru_norm;
 
+/* b_ih + b_hh, computed once, or NULL if there are none. */
+cg_tensor *cg_cell_bias_sum(cg_tape *tape, cg_cell_args *a);
 /* x W_ih^T + (b_ih + b_hh), for cells in which both biases add up. */
 cg_tensor *cg_cell_project_both(cg_tape *tape, cg_cell_args *a, cg_tensor *x);
 

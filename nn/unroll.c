@@ -28,6 +28,41 @@ static cg_tensor *project(cg_tape *tape, const cg_cell *cell, cg_cell_args *a,
   return cell->project ? cell->project(tape, a, x) : x;
 }
 
+/* ---- the input's part, some steps at a time ---- */
+
+/* A chunk has so many rows, which is enough for a product, or bytes. */
+enum { CHUNK_ROWS = 256, CHUNK_BYTES = 256 * 1024 };
+
+typedef struct projected {
+  cg_tensor *xp;       /* of the steps [begin, end) */
+  int64_t begin, end;
+} projected;
+
+static int64_t chunk_steps(const cg_rnn *rnn, int64_t T, int64_t B) {
+  if (!rnn->cell->in_chunks || B == 0) return T;
+  const int64_t columns = rnn->cell->gates * rnn->config.hidden_size;
+  const int64_t bytes = columns * (int64_t)cg_dtype_size(rnn->dtype);
+  int64_t rows = CHUNK_BYTES / bytes;
+  if (rows < CHUNK_ROWS) rows = CHUNK_ROWS;
+  return rows < B ? 1 : rows / B;
+}
+
+/* Sees to it that *p has step t, the next one of the loop. */
+static void project_on(cg_tape *tape, const cg_rnn *rnn, projected *p,
+                       cg_cell_args *a, cg_tensor *x, int64_t t,
+                       bool reverse) {
+  const int64_t T = cg_tensor_dim(x, 0), left = reverse ? t + 1 : T - t;
+  if (t >= p->begin && t < p->end) return;
+  int64_t n = chunk_steps(rnn, T, cg_tensor_dim(x, 1));
+  if (n > left) n = left;
+  p->begin = reverse ? t + 1 - n : t;
+  p->end = p->begin + n;
+  if (n < T) x = cg_narrow(tape, x, 0, p->begin, n);
+  p->xp = project(tape, rnn->cell, a, x);
+}
+
+/* ---- steps ---- */
+
 /* One step; where `valid` (NULL: everywhere) says that there is none, the state
  * stays. Returns z_t, if the cell does. */
 static cg_tensor *advance(cg_tape *tape, const cg_rnn_pass *pass,
@@ -76,16 +111,17 @@ cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
   cg_cell_args args = rnn->layers[part].args;
   args.want_z = trace.z != NULL;
   args.h_mask = cg_rnn_state_mask(tape, rnn, pass->rng, B);
-  cg_tensor *xp = project(tape, rnn->cell, &args, x);
-  reserve_states(tape, rnn, T, B);
+  projected p = {0};
   bool reverse = part % cg_rnn_directions(rnn);
   for (int64_t i = 0; i < T && !cg_tape_status(tape); i++) {
     int64_t t = reverse ? T - 1 - i : i;
+    project_on(tape, rnn, &p, &args, x, t, reverse);
+    if (i == 0) reserve_states(tape, rnn, T, B);
     cg_scope_push_index(tape, "t", t);
+    cg_tensor *xp_t = cg_select(tape, p.xp, 0, t - p.begin);
     cg_tensor *valid_t =
         t < valid.shortest ? NULL : cg_select(tape, valid.mask, 0, t);
-    cg_tensor *z_t = advance(tape, pass, &args, cg_select(tape, xp, 0, t),
-                             valid_t, state);
+    cg_tensor *z_t = advance(tape, pass, &args, xp_t, valid_t, state);
     cg_scope_pop(tape);
     h[t] = state[0];
     if (trace.z) trace.z[t] = z_t;

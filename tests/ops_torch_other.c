@@ -147,6 +147,10 @@ static cg_tensor *affine_two(cg_tape *t, cg_tensor *const *x) {
   X(mse, plain, cg_mse(t, x[0], x[1]))                                       \
   X(lstm_gates, plain, cg_lstm_gates(t, x[0], x[1]))                         \
   X(lstm_gates_grad, plain, cg_lstm_gates_grad(t, x[0], x[1], x[2]))         \
+  X(lstm_affine, state,                                                      \
+    cg_lstm_affine(t, x[0], NULL, NULL, x[1], x[2], x[3]))                   \
+  X(lstm_affine, input,                                                      \
+    cg_lstm_affine(t, x[0], x[4], x[5], x[1], x[2], x[3]))                   \
   X(gru_gates, plain, cg_gru_gates(t, x[0], x[1], x[2]))                     \
   X(gru_gates_grad, plain, cg_gru_gates_grad(t, x[0], x[1], x[2], x[3]))
 

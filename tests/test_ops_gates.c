@@ -92,6 +92,63 @@ START_TEST(as_composed) {
 }
 END_TEST
 
+/* ---- lstm_affine ---- */
+
+enum { AFFINE_IN = 6, AFFINE_ALL = 1 + 2 * AFFINE_IN };
+
+/* y, its gradients for gy = w, and those of the sum of the cubes of them all. */
+static void derive(cg_tensor *y, cg_tensor *w, cg_tensor *const *in, int n,
+                   cg_tensor **all) {
+  cg_tensor *sum = cg_scalar(tape, cg_tensor_dtype(y), 0);
+  all[0] = y;
+  ck_assert_int_eq(
+      cg_grad(tape, &y, 1, &w, in, n, all + 1, CG_CREATE_GRAPH), CG_OK);
+  for (int i = 0; i <= n; i++)
+    sum = cg_add(tape, sum, cg_sum_all(tape, cg_pow_scalar(tape, all[i], 3)));
+  ck_assert_int_eq(cg_grad(tape, &sum, 1, NULL, in, n, all + 1 + n, 0), CG_OK);
+  fine(tape);
+}
+
+/* in = z, h, W, c, x, V, of which the last two may be left out. */
+static cg_tensor *affine_of(cg_tensor *const *in, int n) {
+  bool input = n == AFFINE_IN;
+  return cg_lstm_affine(tape, in[0], input ? in[4] : NULL,
+                        input ? in[5] : NULL, in[1], in[2], in[3]);
+}
+
+static cg_tensor *gates_of_sum(cg_tensor *const *in, int n) {
+  cg_tensor *z = in[0];
+  if (n == AFFINE_IN) z = cg_addmm(tape, z, in[4], in[5], false, true);
+  z = cg_addmm(tape, z, in[1], in[2], false, true);
+  return cg_lstm_gates(tape, z, in[3]);
+}
+
+/* One node or several, in derivatives of derivatives too. */
+START_TEST(affine_is_gates_of_a_sum) {
+  enum { B = 19, H = 17, R = 13, I = 5 };
+  static const int64_t rows[] = {1, B, 4 * H, B, B, 4 * H},
+                       columns[] = {4 * H, R, R, H, I, I};
+  const bool f32 = _i & 1, view = _i & 2;
+  const int n = _i & 4 ? AFFINE_IN : AFFINE_IN - 2;
+  cg_dtype dtype = f32 ? CG_F32 : CG_F64;
+  cg_rng rng = cg_rng_seed(60 + (uint64_t)_i);
+  cg_tensor *leaf[AFFINE_IN], *in[AFFINE_IN], *one[AFFINE_ALL],
+      *two[AFFINE_ALL];
+  for (int k = 0; k < n; k++)
+    in[k] = operand(&rng, dtype, rows[k], columns[k], view, &leaf[k]);
+  cg_tensor *w = cg_rand_normal(tape, &rng, dtype, CG_DIMS(B, 6 * H));
+  derive(affine_of(in, n), w, in, n, one);
+  derive(gates_of_sum(in, n), w, in, n, two);
+  for (int k = 0; k <= n; k++) same(one[k], two[k], 0);
+  for (int k = n + 1; k <= 2 * n; k++)
+    same(one[k], two[k], f32 ? 1e-4 : 1e-12);
+  cg_tape_reset(tape);
+  for (int k = 0; k < n; k++) cg_leaf_free(leaf[k]);
+}
+END_TEST
+
+/* ---- places, strides, errors ---- */
+
 /* A unit's result does not depend on where in a row it lies. */
 START_TEST(position_does_not_matter) {
   enum { H = 21 };
@@ -147,12 +204,43 @@ START_TEST(what_does_not_fit) {
 }
 END_TEST
 
+START_TEST(what_does_not_fit_a_step) {
+  cg_tensor *c = FULL(CG_F64, 2, 3), *z = FULL(CG_F64, 12);
+  cg_tensor *h = FULL(CG_F64, 2, 5), *W = FULL(CG_F64, 12, 5);
+  cg_tensor *x = FULL(CG_F64, 2, 7), *V = FULL(CG_F64, 12, 7);
+  ck_assert_ptr_null(cg_lstm_affine(tape, z, x, NULL, h, W, c));
+  failed(tape, CG_ERR_ARG, "lstm_affine", "NULL");
+  ck_assert_ptr_null(cg_lstm_affine(tape, z, x, V, NULL, W, c));
+  failed(tape, CG_ERR_ARG, "lstm_affine", "NULL");
+  ck_assert_ptr_null(cg_lstm_affine(tape, z, x, V, h, V, c));
+  failed(tape, CG_ERR_SHAPE, "lstm_affine", "[2, 5] times [12, 7]^T");
+  ck_assert_ptr_null(cg_lstm_affine(tape, z, h, V, h, W, c));
+  failed(tape, CG_ERR_SHAPE, "lstm_affine", "[2, 5] times [12, 7]^T");
+  ck_assert_ptr_null(cg_lstm_affine(tape, z, x, FULL(CG_F64, 8, 7), h, W, c));
+  failed(tape, CG_ERR_SHAPE, "lstm_affine", "V is [8, 7] where z + h W^T is");
+  ck_assert_ptr_null(cg_lstm_affine(tape, z, x, V, h, W, FULL(CG_F64, 2, 4)));
+  failed(tape, CG_ERR_SHAPE, "lstm_affine", "c is [2, 4] where");
+  ck_assert_ptr_null(cg_lstm_affine(tape, z, x, V, h, W, FULL(CG_F64, 3, 3)));
+  failed(tape, CG_ERR_SHAPE, "lstm_affine", "c is [3, 3] where");
+  ck_assert_ptr_null(cg_lstm_affine(tape, z, x, V, h, W, FULL(CG_F32, 2, 3)));
+  failed(tape, CG_ERR_DTYPE, "lstm_affine", "c has type f32");
+  ck_assert_ptr_null(cg_lstm_affine(tape, z, FULL(CG_F32, 2, 7),
+                                    FULL(CG_F32, 12, 7), h, W, c));
+  failed(tape, CG_ERR_DTYPE, "lstm_affine", "x has type f32");
+  ck_assert_ptr_null(
+      cg_lstm_affine(tape, FULL(CG_F64, 3, 12), x, V, h, W, c));
+  failed(tape, CG_ERR_SHAPE, "lstm_affine", "does not broadcast");
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("gates");
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_test(tc, as_composed);
+  tcase_add_loop_test(tc, affine_is_gates_of_a_sum, 0, 8);
   tcase_add_test(tc, position_does_not_matter);
   tcase_add_test(tc, transposed_operands);
   tcase_add_test(tc, what_does_not_fit);
+  tcase_add_test(tc, what_does_not_fit_a_step);
   return run_case("gates", tc);
 }

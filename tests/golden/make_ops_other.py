@@ -271,6 +271,12 @@ def affine_maps():
     case("affine@identity", affine(lambda z: z), f(4), f(2, 3), f(4, 3))
     case("affine@two", lambda c, a, b, d, e: torch.tanh(c + a @ b.T + d @ e.T),
          f(4), f(2, 3), f(4, 3), f(2, 5), f(4, 5))
+    case("lstm_affine@state",
+         lambda z, h, W, c: lstm_gates(z + h @ W.T, c),
+         f(2, 12), f(2, 3), f(12, 3), f(2, 3))
+    case("lstm_affine@input",
+         lambda z, h, W, c, x, V: lstm_gates(z + x @ V.T + h @ W.T, c),
+         f(12), f(2, 3), f(12, 3), f(2, 3), f(2, 5), f(12, 5))
 
 
 for group in (reductions, products, shapes, indices, rows_and_losses, gates,

@@ -351,6 +351,12 @@ CG_API cg_tensor *cg_layer_norm_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y,
  * Views of its parts, such as cg_narrow(tape, y, 1, 0, H) for h, cost
  * nothing. */
 CG_API cg_tensor *cg_lstm_gates(cg_tape *tape, cg_tensor *z, cg_tensor *c);
+/* A whole step: cg_lstm_gates(z + x V^T + h W^T, c), where z broadcasts to
+ * [B, 4H], element for element what that op makes of cg_addmm; but the sum is
+ * not kept. x [B, I] and V [4H, I] may both be NULL, h is [B, R], W [4H, R]. */
+CG_API cg_tensor *cg_lstm_affine(cg_tape *tape, cg_tensor *z, cg_tensor *x,
+                                 cg_tensor *V, cg_tensor *h, cg_tensor *W,
+                                 cg_tensor *c);
 /* Its derivative as an op: (gz, gc') [B, 5H] from gy and y [B, 6H], and c'. */
 CG_API cg_tensor *cg_lstm_gates_grad(cg_tape *tape, cg_tensor *gy,
                                      cg_tensor *y, cg_tensor *c);

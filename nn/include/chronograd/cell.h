@@ -95,6 +95,9 @@ typedef struct cg_cell {
   /* What does not wait for the state, done for all steps at once: x [.., I] ->
    * what the steps get instead of x, [.., any size]. NULL: they get x. */
   cg_tensor *(*project)(cg_tape *tape, cg_cell_args *a, cg_tensor *x);
+  /* `project` may get some steps at a time, in the order of the loop: of a long
+   * run what it makes is then still in the cache when the steps come to it. */
+  bool in_chunks;
   /* Replaces state[0], h [B, R], and state[1], c, by the next ones. x is the
    * input of this step, [B, I] or a row of what `project` made. Returns the
    * pre-activations z if they are one tensor and want_z is set; else it may
