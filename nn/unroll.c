@@ -60,9 +60,9 @@ static void reserve_states(cg_tape *tape, const cg_rnn *rnn, int64_t T,
                            int64_t B) {
   size_t step = (size_t)B * (size_t)cg_rnn_width(rnn, 0), bytes;
   step *= cg_dtype_size(rnn->dtype);
-  if (rnn->cell->n_states > 1 || __builtin_mul_overflow(step, (size_t)T, &bytes))
-    return;
-  cg_tape_reserve(tape, bytes);
+  if (rnn->cell->n_states == 1 &&
+      !__builtin_mul_overflow(step, (size_t)T, &bytes))
+    cg_tape_reserve(tape, bytes);
 }
 
 cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
