@@ -81,7 +81,7 @@ cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
   bool reverse = part % cg_rnn_directions(rnn);
   for (int64_t i = 0; i < T && !cg_tape_status(tape); i++) {
     int64_t t = reverse ? T - 1 - i : i;
-    cg_scope_push_index(tape, "t", t);
+    cg_scope_push_index(tape, "t", pass->first_step + t);
     cg_tensor *valid_t =
         t < valid.shortest ? NULL : cg_select(tape, valid.mask, 0, t);
     cg_tensor *z_t = advance(tape, pass, &args, cg_select(tape, xp, 0, t),
