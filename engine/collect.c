@@ -16,7 +16,11 @@
 
 enum {
   FEW_ROWS = 16,      /* products with more need no company (measured) */
-  MANY_ROWS = 256,    /* and neither have these */
+  BIG_BYTES = 1 << 19, /* unless the gradient is so large that it drives the
+                          weights from the cache, */
+  HUGE_BYTES = 1 << 21, /* not so large that they don't fit there anyway, */
+  LESS = 4,           /* and has so many times the elements of the rows */
+  MANY_ROWS = 256,    /* these never need company */
   FIRST_ROWS = 16,    /* room for so many at first */
   MAX_BYTES = 1 << 20 /* of the rows of one leaf */
 };
@@ -30,11 +34,19 @@ static size_t row_bytes(const collected *c, int64_t n) {
   return (size_t)n * dtype_size(c->dtype);
 }
 
+/* Is it better not to touch the whole gradient for these rows? */
+static bool few_rows(const gemm_args *g) {
+  const int64_t size = (int64_t)dtype_size(g->dtype);
+  const int64_t elements = g->m * g->n, bytes = elements * size;
+  return g->k < FEW_ROWS || (bytes >= BIG_BYTES && bytes < HUGE_BYTES &&
+                             elements >= LESS * g->k * (g->m + g->n));
+}
+
 static bool is_thin(const gemm_args *g) {
   const int64_t size = (int64_t)dtype_size(g->dtype);
-  return g->ta && !g->tb && g->k > 0 && g->k < FEW_ROWS && g->m > 0 &&
-         g->n > 0 && g->m < MAX_BYTES && g->n < MAX_BYTES &&
-         2 * g->k * (g->m + g->n) * size <= MAX_BYTES;
+  return g->ta && !g->tb && g->k > 0 && g->m > 0 && g->n > 0 &&
+         g->m < MAX_BYTES && g->n < MAX_BYTES &&
+         2 * g->k * (g->m + g->n) * size <= MAX_BYTES && few_rows(g);
 }
 
 /* So many rows are multiplied at once. */

@@ -26,6 +26,7 @@ enum {
   WAYS = 8,  /* with so many places each */
   NEAR_BYTES = 1 << 20, /* a B of this size stays in the second-level cache */
   REUSE = 128, /* a panel of B is copied if so many rows of A go over it */
+  ODD_ROWS = 2 * M_BLOCK, /* rows of C that are completed at once */
   FLIP_K = 128 /* and C is computed as C^T if so many products add up */
 };
 
@@ -117,7 +118,12 @@ static bool flips(const gemm_args *g) {
 static int64_t odd_columns(const gemm_args *g) {
   const int64_t lanes = 64 / size_of(g), odd = g->n % lanes;
   bool few = odd && odd <= 2 && g->n > lanes && g->m >= M_BLOCK;
-  return few && !g->ta && !g->tb && !g->panels ? odd : 0;
+  bool short_a = !g->ta || g->k < FLIP_K;
+  return few && short_a && !g->tb && !g->panels ? odd : 0;
+}
+
+static int64_t odd_scratch(const gemm_args *g) {
+  return !odd_columns(g) ? 0 : g->ta ? least(ODD_ROWS, g->m) : g->k;
 }
 
 static int64_t packed_a(const plan *p, const gemm_args *g) {
@@ -150,7 +156,7 @@ size_t kernel_gemm_xsmm_scratch(const gemm_args *g) {
     n = g->m * g->n;
     f = flipped(g);
   }
-  n += odd_columns(&f) ? f.k : 0;
+  n += odd_scratch(&f);
   plan p = plan_for(&f);
   return (size_t)((n + packed_a(&p, &f) + packed_b(&p, &f)) * size_of(g));
 }
@@ -298,16 +304,35 @@ static void odd_column(const gemm_args *g, int64_t j) {
   kernel_gemm_column(&c, g->scratch);
 }
 
+/* The same for a transposed A: as a row of C^T = B^T A. */
+static void odd_row(const gemm_args *g, int64_t j) {
+  gemm_args c = {.dtype = g->dtype,
+                 .ta = true,
+                 .m = 1,
+                 .n = g->m,
+                 .k = g->k,
+                 .a = at(g, g->b, j),
+                 .lda = g->ldb,
+                 .b = g->a,
+                 .ldb = g->lda,
+                 .c = g->scratch,
+                 .ldc = g->m};
+  kernel_gemm_small(&c);
+  kernel_transpose(g->dtype, 1, g->m, g->scratch, g->m,
+                   (char *)g->c + j * size_of(g), g->ldc, g->accumulate);
+}
+
 /* Some rows at a time, which the odd columns find in the cache. */
 static void multiply_odd(const gemm_args *g, int64_t odd) {
   gemm_args some = *g;
-  for (int64_t i = 0; i < g->m; i += 2 * M_BLOCK) {
-    some.m = least(2 * M_BLOCK, g->m - i);
-    some.a = at(g, g->a, i * g->lda);
+  for (int64_t i = 0; i < g->m; i += ODD_ROWS) {
+    some.m = least(ODD_ROWS, g->m - i);
+    some.a = at(g, g->a, g->ta ? i : i * g->lda);
     some.c = (char *)g->c + i * g->ldc * size_of(g);
     some.n = g->n - odd;
     multiply(&some);
-    for (int64_t j = some.n; j < g->n; j++) odd_column(&some, j);
+    for (int64_t j = some.n; j < g->n; j++)
+      (g->ta ? odd_row : odd_column)(&some, j);
   }
 }
 

@@ -6,8 +6,7 @@
 
 /* ---- checks ---- */
 
-/* x must be there, of the rank given, with I at its end. */
-static bool check_input(cg_tape *tape, const cg_rnn *rnn, const cg_tensor *x,
+bool cg_rnn_check_input(cg_tape *tape, const cg_rnn *rnn, const cg_tensor *x,
                         int rank) {
   if (cg_tape_status(tape)) return false;
   if (!rnn || !x) {
@@ -25,7 +24,7 @@ static bool check_input(cg_tape *tape, const cg_rnn *rnn, const cg_tensor *x,
   return false;
 }
 
-static bool check_steps(cg_tape *tape, const cg_rnn *rnn, int64_t T) {
+bool cg_rnn_check_steps(cg_tape *tape, const cg_rnn *rnn, int64_t T) {
   if (T >= 1 && T <= INT_MAX) return true;
   cg_tape_fail(tape, CG_ERR_SHAPE, "rnn",
                "the input of %s has %" PRId64 " steps; 1 to %d are possible",
@@ -86,10 +85,10 @@ static cg_rnn_result run_layers(cg_tape *tape, const cg_rnn_pass *pass,
 
 static bool check_run(cg_tape *tape, const cg_rnn *rnn, const cg_tensor *x,
                       const cg_rnn_run *run) {
-  if (!check_input(tape, rnn, x, 3)) return false;
+  if (!cg_rnn_check_input(tape, rnn, x, 3)) return false;
   bool batch_first = rnn->config.batch_first;
   int64_t B = cg_tensor_dim(x, !batch_first);
-  return check_steps(tape, rnn, cg_tensor_dim(x, batch_first)) &&
+  return cg_rnn_check_steps(tape, rnn, cg_tensor_dim(x, batch_first)) &&
          !cg_rnn_state_check(tape, rnn, run->state, B) &&
          check_trace(tape, rnn, run->trace);
 }
@@ -102,7 +101,8 @@ cg_rnn_result cg_rnn_forward_with(cg_tape *tape, const cg_rnn *rnn,
   bool batch_first = rnn->config.batch_first;
   cg_scope_push(tape, rnn->name);
   if (batch_first) x = cg_transpose(tape, x, 0, 1);
-  cg_rnn_pass pass = {.rnn = rnn, .rng = run->rng, .trace = run->trace};
+  cg_rnn_pass pass = {.rnn = rnn, .rng = run->rng, .trace = run->trace,
+                      .first_step = run->first_step};
   pass.valid = cg_rnn_valid_of(tape, rnn, run->lengths, cg_tensor_dim(x, 0),
                                cg_tensor_dim(x, 1));
   cg_rnn_result r = {0};
@@ -142,7 +142,7 @@ static bool check_direction(cg_tape *tape, const cg_rnn *rnn) {
 
 cg_rnn_state cg_rnn_step_from(cg_tape *tape, const cg_rnn *rnn, cg_tensor *x,
                               cg_rnn_state given) {
-  if (!check_input(tape, rnn, x, 2) || !check_direction(tape, rnn) ||
+  if (!cg_rnn_check_input(tape, rnn, x, 2) || !check_direction(tape, rnn) ||
       cg_rnn_state_check(tape, rnn, given, cg_tensor_dim(x, 0)))
     return (cg_rnn_state){0};
   int n = cg_rnn_parts(rnn);

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 
+#include <chronograd/linear.h>
 #include <chronograd/rnn.h>
 
 #include "cells.h"
@@ -80,6 +81,16 @@ cg_tensor *cg_rnn_state_mask(cg_tape *tape, const cg_rnn *rnn, cg_rng *rng,
 cg_tensor *cg_rnn_zone_out(cg_tape *tape, const cg_rnn *rnn, cg_rng *rng, int s,
                            cg_tensor *before, cg_tensor *after);
 
+/* ---- rnn_forward.c and sequence.c: false, and an error, if not ---- */
+
+/* Is x there, of the rank given, with I at its end? */
+bool cg_rnn_check_input(cg_tape *tape, const cg_rnn *rnn, const cg_tensor *x,
+                        int rank);
+bool cg_rnn_check_steps(cg_tape *tape, const cg_rnn *rnn, int64_t T);
+/* Does the linear layer take what the net gives? */
+bool cg_rnn_check_head(cg_tape *tape, const char *fn, const cg_rnn *rnn,
+                       const cg_linear_layer *fc);
+
 /* ---- unroll.c ---- */
 
 /* What all parts of one run have in common. */
@@ -88,10 +99,11 @@ typedef struct cg_rnn_pass {
   cg_rng *rng; /* NULL: not training */
   cg_rnn_valid valid;
   const cg_rnn_trace *trace; /* or NULL */
+  int64_t first_step;
 } cg_rnn_pass;
 
 /* The steps of one part over x [T, B, I], T >= 1, each in a scope "t=<i>" (i
- * from 0). `state` is that before the first step, and is replaced by that after
+ * from the first step's number on). `state` is that before the first step, and is replaced by that after
  * the last one. Returns all h_t [T, B, R]; NULL after an error, which is on the
  * tape. */
 cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,

@@ -9,8 +9,7 @@ static int64_t width_of(const cg_rnn *rnn, int s) {
   return cg_rnn_directions(rnn) * cg_rnn_width(rnn, s);
 }
 
-/* Does the linear layer take what the net gives? */
-static bool check_head(cg_tape *tape, const char *fn, const cg_rnn *rnn,
+bool cg_rnn_check_head(cg_tape *tape, const char *fn, const cg_rnn *rnn,
                        const cg_linear_layer *fc) {
   if (cg_tape_status(tape)) return false;
   if (!rnn || !fc) {
@@ -32,7 +31,7 @@ static bool check_head(cg_tape *tape, const char *fn, const cg_rnn *rnn,
 cg_tensor *cg_many_to_many(cg_tape *tape, const cg_rnn *rnn,
                            const cg_linear_layer *fc, cg_tensor *x,
                            const cg_rnn_run *run) {
-  if (!check_head(tape, "many_to_many", rnn, fc)) return NULL;
+  if (!cg_rnn_check_head(tape, "many_to_many", rnn, fc)) return NULL;
   cg_tensor *h = cg_rnn_forward_with(tape, rnn, x, run).h;
   return cg_linear_layer_forward(tape, fc, h);
 }
@@ -47,7 +46,7 @@ static cg_tensor *last_of(cg_tape *tape, const cg_rnn *rnn, cg_tensor *h) {
 cg_tensor *cg_many_to_one(cg_tape *tape, const cg_rnn *rnn,
                           const cg_linear_layer *fc, cg_tensor *x,
                           const cg_rnn_run *run) {
-  if (!check_head(tape, "many_to_one", rnn, fc)) return NULL;
+  if (!cg_rnn_check_head(tape, "many_to_one", rnn, fc)) return NULL;
   cg_tensor *h = cg_rnn_forward_with(tape, rnn, x, run).h_last;
   return cg_linear_layer_forward(tape, fc, last_of(tape, rnn, h));
 }
@@ -58,7 +57,7 @@ static bool check_parts(cg_tape *tape, const char *fn,
                         const cg_encoder_decoder *net) {
   if (cg_tape_status(tape)) return false;
   if (net && net->encoder && net->decoder)
-    return check_head(tape, fn, net->decoder, net->fc);
+    return cg_rnn_check_head(tape, fn, net->decoder, net->fc);
   cg_tape_fail(tape, CG_ERR_ARG, fn, "there is no %s",
                !net ? "net" : net->encoder ? "decoder" : "encoder");
   return false;

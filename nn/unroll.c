@@ -95,9 +95,9 @@ static void reserve_states(cg_tape *tape, const cg_rnn *rnn, int64_t T,
                            int64_t B) {
   size_t step = (size_t)B * (size_t)cg_rnn_width(rnn, 0), bytes;
   step *= cg_dtype_size(rnn->dtype);
-  if (rnn->cell->n_states > 1 || __builtin_mul_overflow(step, (size_t)T, &bytes))
-    return;
-  cg_tape_reserve(tape, bytes);
+  if (rnn->cell->n_states == 1 &&
+      !__builtin_mul_overflow(step, (size_t)T, &bytes))
+    cg_tape_reserve(tape, bytes);
 }
 
 cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
@@ -117,7 +117,7 @@ cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
     int64_t t = reverse ? T - 1 - i : i;
     project_on(tape, rnn, &p, &args, x, t, reverse);
     if (i == 0) reserve_states(tape, rnn, T, B);
-    cg_scope_push_index(tape, "t", t);
+    cg_scope_push_index(tape, "t", pass->first_step + t);
     cg_tensor *xp_t = cg_select(tape, p.xp, 0, t - p.begin);
     cg_tensor *valid_t =
         t < valid.shortest ? NULL : cg_select(tape, valid.mask, 0, t);

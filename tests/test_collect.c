@@ -44,7 +44,8 @@ static void step(cg_tensor *W, int64_t B, cg_tensor **loss, double *want) {
 }
 
 /* A batch and a number of steps. What is put together is up to 256 rows of
- * products with fewer than 16, but for the first. */
+ * products with fewer than 16, but for the first, and of more where the gradient
+ * is large. */
 static const int sizes[][2] = {{1, 1},  {1, 2},  {1, 256}, {1, 257}, {1, 258},
                                {1, 600}, {3, 90}, {15, 18}, {15, 19}, {15, 40},
                                {16, 20}};
@@ -63,6 +64,33 @@ START_TEST(chunks_of_all_sizes) {
                                     sizeof bits[round]), CG_OK);
   }
   ck_assert_int_eq(memcmp(bits[0], bits[1], sizeof bits[0]), 0);
+  cg_leaf_free(W);
+}
+END_TEST
+
+/* A gradient of half a megabyte, with more rows at each step. */
+START_TEST(a_large_leaf) {
+  enum { N = 256, ROWS = 17, STEPS = 20, ALL = ROWS * STEPS };
+  static double a[ALL][N], b[ALL][N];
+  cg_tensor *W = leaf_of(NULL, CG_DIMS(N, N)), *loss = NULL;
+  for (int r = 0; r < ALL; r++)
+    for (int i = 0; i < N; i++) {
+      a[r][i] = cg_rng_normal(&rng);
+      b[r][i] = cg_rng_normal(&rng);
+    }
+  for (int t = 0; t < STEPS; t++) {
+    cg_tensor *x = cg_borrow(tape, CG_F64, CG_DIMS(ROWS, N), a[t * ROWS]);
+    cg_tensor *g = cg_borrow(tape, CG_F64, CG_DIMS(ROWS, N), b[t * ROWS]);
+    cg_tensor *y = cg_matmul_t(tape, x, W, false, true);
+    cg_tensor *part = cg_sum_all(tape, cg_mul(tape, y, g));
+    loss = loss ? cg_add(tape, loss, part) : part;
+  }
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  for (int k = 0; k < N * N; k += 97) {
+    double want = 0;
+    for (int r = 0; r < ALL; r++) want += b[r][k / N] * a[r][k % N];
+    near(cg_tensor_get(cg_tensor_grad(W), k), want, 1e-10);
+  }
   cg_leaf_free(W);
 }
 END_TEST
@@ -308,6 +336,7 @@ int main(void) {
   tcase_set_timeout(tc, 100);
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_loop_test(tc, chunks_of_all_sizes, 0, N_OF(sizes));
+  tcase_add_test(tc, a_large_leaf);
   tcase_add_test(tc, a_wide_leaf);
   tcase_add_test(tc, the_same_bits_in_segments);
   tcase_add_loop_test(tc, leaves_in_turns, 0, 2);

@@ -83,6 +83,8 @@ static const int64_t shapes[][3] = {
     {600, 520, 40},  /* more rows than a chunk has */
     {130, 65, 300},  /* a column beyond whole registers */
     {65, 130, 300},
+    {200, 65, 50},   /* the same, with few products to add up */
+    {130, 66, 90},
     {520, 140, 33},  /* rows far apart, on either side */
     {140, 520, 33},
     {3, 600, 500},   /* few rows */

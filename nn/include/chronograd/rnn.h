@@ -207,6 +207,8 @@ typedef struct cg_rnn_run {
                   Unset: they don't act */
   const cg_rnn_trace *trace; /* unset: none. The state of a sequence that has
                                 ended (or, in reverse, not begun) stays. */
+  int64_t first_step; /* the number of the first step in the scopes of the ops,
+                         such as where a window begins; unset: 0 */
 } cg_rnn_run;
 
 /* cg_rnn_forward with all of that. NULL for `run`: nothing is set. */

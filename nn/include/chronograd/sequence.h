@@ -18,6 +18,7 @@
 
 #include <chronograd/embedding.h>
 #include <chronograd/linear.h>
+#include <chronograd/reduction.h>
 #include <chronograd/rnn.h>
 
 #ifdef __cplusplus
@@ -32,6 +33,21 @@ extern "C" {
 CG_API cg_tensor *cg_many_to_many(cg_tape *tape, const cg_rnn *rnn,
                                   const cg_linear_layer *fc, cg_tensor *x,
                                   const cg_rnn_run *run);
+
+/* The loss of these logits, -log softmax(o_tb)[y_tb] for targets y [T, B] (I64)
+ * reduced as by cg_cross_entropy_loss, to rounding the same. A long sequence is
+ * gone through in stretches of steps, each with its own logits and losses: the
+ * walk back then needs memory for the gradients of one stretch at a time. (Two
+ * directions, a generator or a trace in `run` have it done at once.) `last`
+ * (NULL: not wanted) gets the state after the last step, to go on from. ARG for
+ * `run` with lengths, SHAPE for other targets. */
+CG_API cg_tensor *cg_many_to_many_loss(cg_tape *tape, const cg_rnn *rnn,
+                                       const cg_linear_layer *fc, cg_tensor *x,
+                                       const cg_rnn_run *run,
+                                       cg_tensor *targets,
+                                       cg_reduction over_steps,
+                                       cg_reduction over_batch,
+                                       cg_rnn_state *last);
 
 /* o = W h + b for a whole sequence: x [T, B, I] -> [B, K]. h is what the last
  * layer holds after the last step of each sequence (its own one, if there are
