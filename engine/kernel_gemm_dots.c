@@ -4,7 +4,8 @@
  *
  * A register of partial sums, folded in a fixed order, for ROWS rows of B at a
  * time. What remains of a row is the end of its last whole register; the
- * elements before it, which were summed already, are masked away there.
+ * elements before it, which were summed already, are masked away there. The
+ * last rows are taken together with some that were done before.
  */
 #include "kernel.h"
 
@@ -57,52 +58,86 @@ ALWAYS_INLINE f64_quarter f64_sums(const f64_lanes *x) {
 }
 
 #define DOTS(S, T, U)                                                        \
-  /* sum[r] = sum_l a[l] b[r * ldb + l] for 0 <= r < rows. */                \
-  ALWAYS_INLINE void some_##S(int rows, int64_t k, const T *a, const T *b,   \
-                              int64_t ldb, T *sum) {                         \
+  /* sum[r] = sum_l a[l] b[r * ldb + l] for 0 <= r < rows, k a register at   \
+     least, of the last of which *keep is taken if it is no whole one. */    \
+  ALWAYS_INLINE void some_##S(int rows, int64_t k, const S##_mask *keep,     \
+                              const T *a, const T *b, int64_t ldb,           \
+                              S##_quarter *sum) {                            \
     enum { N = BYTES / sizeof(T), AT_ONCE = QUARTER / sizeof(T) };           \
     S##_lanes lane[ROWS];                                                    \
     for (int r = 0; r < ROWS; r++) lane[r] = (S##_lanes){0};                 \
     int64_t l = 0;                                                           \
-    for (; l + N <= k; l += N)                                               \
+    for (; l + N <= k; l += N) {                                             \
+      const S##_lanes x = *(const S##_lanes *)(a + l);                       \
       for (int r = 0; r < rows; r++)                                         \
-        lane[r] += *(const S##_lanes *)(a + l) *                             \
-                   *(const S##_lanes *)(b + r * ldb + l);                    \
-    if (l < k && k > N) {                                                    \
-      S##_mask keep;                                                         \
-      for (int j = 0; j < N; j++) keep[j] = j < l + N - k ? 0 : (U)-1;       \
-      l = k - N;                                                             \
-      S##_mask x = (S##_mask) * (const S##_lanes *)(a + l) & keep;           \
+        lane[r] += x * *(const S##_lanes *)(b + r * ldb + l);                \
+    }                                                                        \
+    if (l < k) {                                                             \
+      S##_mask x = (S##_mask) * (const S##_lanes *)(a + k - N) & *keep;      \
       for (int r = 0; r < rows; r++) {                                       \
         S##_mask y =                                                         \
-            (S##_mask) * (const S##_lanes *)(b + r * ldb + l) & keep;        \
+            (S##_mask) * (const S##_lanes *)(b + r * ldb + k - N) & *keep;   \
         lane[r] += (S##_lanes)x * (S##_lanes)y;                              \
       }                                                                      \
-      l = k;                                                                 \
     }                                                                        \
-    for (int r = 0; r < rows; r += AT_ONCE) {                                \
-      S##_quarter some = S##_sums(lane + r);                                 \
-      for (int i = 0; i < AT_ONCE && r + i < rows; i++) sum[r + i] = some[i];\
+    for (int r = 0; r < rows; r += AT_ONCE)                                  \
+      sum[r / AT_ONCE] = S##_sums(lane + r);                                 \
+  }                                                                          \
+  /* c[i * apart] (+)= sum[i] for from <= i < to. */                         \
+  ALWAYS_INLINE void put_##S(const S##_quarter *sum, int from, int to, T *c, \
+                             int64_t apart, bool add) {                      \
+    T each[ROWS];                                                            \
+    memcpy(each, sum, sizeof each);                                          \
+    for (int i = from; i < to; i++)                                          \
+      c[i * apart] = add ? c[i * apart] + each[i] : each[i];                 \
+  }                                                                          \
+  ALWAYS_INLINE void put_all_##S(const S##_quarter *sum, T *c, bool add) {   \
+    enum { AT_ONCE = QUARTER / sizeof(T) };                                  \
+    for (int r = 0; r < ROWS; r += AT_ONCE) {                                \
+      S##_quarter y = sum[r / AT_ONCE], before = {0};                        \
+      if (add) memcpy(&before, c + r, QUARTER);                              \
+      if (add) y += before;                                                  \
+      memcpy(c + r, &y, QUARTER);                                            \
     }                                                                        \
-    for (; l < k; l++)                                                       \
-      for (int r = 0; r < rows; r++) sum[r] += a[l] * b[r * ldb + l];        \
+  }                                                                          \
+  /* The same as times_##S for short rows. */                                \
+  static void short_##S(int64_t n, int64_t k, const T *a, const T *b,        \
+                      int64_t ldb, T *c, int64_t apart, bool add) {          \
+    for (int64_t j = 0; j < n; j++) {                                        \
+      T sum = 0;                                                             \
+      for (int64_t l = 0; l < k; l++) sum += a[l] * b[j * ldb + l];          \
+      c[j * apart] = add ? c[j * apart] + sum : sum;                         \
+    }                                                                        \
   }                                                                          \
   /* c[j * apart] (+)= sum_l a[l] b[j * ldb + l] for 0 <= j < n. */          \
   CG_CLONES static void times_##S(int64_t n, int64_t k, const T *a,          \
                                   const T *b, int64_t ldb, T *c,             \
                                   int64_t apart, bool add) {                 \
-    T sum[ROWS];                                                             \
+    enum { N = BYTES / sizeof(T) };                                          \
+    if (k < N) {                                                             \
+      short_##S(n, k, a, b, ldb, c, apart, add);                             \
+      return;                                                                \
+    }                                                                        \
+    S##_mask keep;                                                           \
+    for (int i = 0; i < N; i++) keep[i] = i < N - k % N ? 0 : (U)-1;         \
+    S##_quarter sum[ROWS * sizeof(T) / QUARTER];                             \
     int64_t j = 0;                                                           \
     for (; j + ROWS <= n; j += ROWS) {                                       \
-      some_##S(ROWS, k, a, b + j * ldb, ldb, sum);                           \
-      for (int r = 0; r < ROWS; r++) {                                       \
-        T *y = c + (j + r) * apart;                                          \
-        *y = add ? *y + sum[r] : sum[r];                                     \
-      }                                                                      \
+      some_##S(ROWS, k, &keep, a, b + j * ldb, ldb, sum);                    \
+      if (apart == 1)                                                        \
+        put_all_##S(sum, c + j, add);                                        \
+      else                                                                   \
+        put_##S(sum, 0, ROWS, c + j * apart, apart, add);                    \
+    }                                                                        \
+    if (j < n && n >= ROWS) { /* some of them once more */                   \
+      const int64_t at = n - ROWS;                                           \
+      some_##S(ROWS, k, &keep, a, b + at * ldb, ldb, sum);                   \
+      put_##S(sum, (int)(j - at), ROWS, c + at * apart, apart, add);         \
+      return;                                                                \
     }                                                                        \
     for (; j < n; j++) {                                                     \
-      some_##S(1, k, a, b + j * ldb, 0, sum);                                \
-      c[j * apart] = add ? c[j * apart] + sum[0] : sum[0];                   \
+      some_##S(1, k, &keep, a, b + j * ldb, 0, sum);                         \
+      put_##S(sum, 0, 1, c + j * apart, apart, add);                         \
     }                                                                        \
   }
 
