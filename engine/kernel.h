@@ -23,9 +23,15 @@
                                "default")))
 #endif
 #define CG_CLONED 1
+/* A loop over registers of 64 bytes, for machines that have such. */
+#define CG_WIDE __attribute__((target("arch=x86-64-v4")))
+static inline bool kernel_has_wide(void) {
+  return __builtin_cpu_supports("x86-64-v4");
+}
 #else
 #define CG_CLONES
 #define CG_CLONED 0
+static inline bool kernel_has_wide(void) { return false; }
 #endif
 
 /* ---- moving (kernel_move.c) ---- */

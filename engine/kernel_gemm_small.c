@@ -9,16 +9,19 @@
 #include <string.h>
 
 enum {
-  ROWS = 4, /* of a tile */
-  WIDE = 8, /* registers of a single row */
-  BYTES = 64,
+  ROWS = 4,  /* of a tile */
+  ALONE = 8, /* registers of a single row */
+  WIDE = 64, /* bytes of a register */
+  NARROW = 32,
   /* Multiplications; fewer if there is only the oldest instruction set. */
   SMALL = CG_CLONED ? 144 * 1024 : 8 * 1024
 };
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-#define SMALL_GEMM(S, T)                                                     \
+/* Registers that a machine does not have would be kept in memory, so that there
+ * are two widths. */
+#define SMALL_GEMM(S, T, BYTES, CLONES)                                      \
   typedef T S##_lanes __attribute__((vector_size(BYTES),                     \
                                      aligned(sizeof(T)), may_alias));        \
   /* Rows [i, i + rows) and `wide` registers of columns from j on; the first \
@@ -55,7 +58,7 @@ enum {
     for (; j + N <= g->n; j += N) tile_##S(g, rows, 1, i, j, 0);             \
     if (j < g->n) tile_##S(g, rows, 1, i, g->n - N, j - (g->n - N));         \
   }                                                                          \
-  /* `wide` registers of row i from column j on, or fewer columns if C ends   \
+  /* `wide` registers of row i from column j on, or fewer columns if C ends  \
      before: then the last register begins so that it ends with C. A register\
      has to wait for its sum, so that a row is as many of them as there are. */\
   ALWAYS_INLINE void row_part_##S(const gemm_args *g, int wide, int64_t i,   \
@@ -68,7 +71,7 @@ enum {
     int64_t last = w_last * N, known = j + last - (g->n - N);                \
     if (known < 0) known = 0;                                                \
     last -= known;                                                           \
-    S##_lanes sum[WIDE];                                                     \
+    S##_lanes sum[ALONE];                                                    \
     for (int w = 0; w < wide; w++) sum[w] = (S##_lanes){0};                  \
     for (int64_t l = 0; l < g->k; l++, a += ak, b += g->ldb) {               \
       const T x = *a;                                                        \
@@ -89,7 +92,7 @@ enum {
   ALWAYS_INLINE void row_##S(const gemm_args *g, int64_t i) {                \
     enum { N = BYTES / sizeof(T) };                                          \
     int64_t j = 0;                                                           \
-    for (; j + WIDE * N <= g->n; j += WIDE * N) row_part_##S(g, WIDE, i, j); \
+    for (; j + ALONE * N <= g->n; j += ALONE * N) row_part_##S(g, ALONE, i, j);\
     switch ((g->n - j + N - 1) / N) {                                        \
       case 1: row_part_##S(g, 1, i, j); break;                               \
       case 2: row_part_##S(g, 2, i, j); break;                               \
@@ -101,21 +104,28 @@ enum {
       case 8: row_part_##S(g, 8, i, j); break;                               \
     }                                                                        \
   }                                                                          \
-  CG_CLONES static void small_##S(const gemm_args *g) {                      \
+  CLONES static void small_##S(const gemm_args *g) {                         \
     int64_t i = 0;                                                           \
     for (; i + ROWS <= g->m; i += ROWS) rows_##S(g, ROWS, i);                \
     for (; i < g->m; i++) row_##S(g, i);                                     \
   }
 
-SMALL_GEMM(f32, float)
-SMALL_GEMM(f64, double)
+SMALL_GEMM(f32_narrow, float, NARROW, CG_CLONES)
+SMALL_GEMM(f64_narrow, double, NARROW, CG_CLONES)
+#if CG_CLONED
+SMALL_GEMM(f32, float, WIDE, CG_WIDE)
+SMALL_GEMM(f64, double, WIDE, CG_WIDE)
+#else
+#define small_f32 small_f32_narrow
+#define small_f64 small_f64_narrow
+#endif
 
 static int64_t size_of(const gemm_args *g) {
   return g->dtype == CG_F32 ? 4 : 8;
 }
 
 bool kernel_gemm_small_suits(const gemm_args *g) {
-  return g->n >= BYTES / size_of(g) && g->m * g->n * g->k <= SMALL;
+  return g->n >= WIDE / size_of(g) && g->m * g->n * g->k <= SMALL;
 }
 
 size_t kernel_gemm_small_form_bytes(const gemm_args *g) {
@@ -139,7 +149,7 @@ void kernel_gemm_small(const gemm_args *g) {
     kernel_gemm_small_use(&s, g->scratch);
   }
   if (s.dtype == CG_F32)
-    small_f32(&s);
+    (kernel_has_wide() ? small_f32 : small_f32_narrow)(&s);
   else
-    small_f64(&s);
+    (kernel_has_wide() ? small_f64 : small_f64_narrow)(&s);
 }

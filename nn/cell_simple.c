@@ -8,10 +8,11 @@ enum { MANY = 16, BIAS = 0 };
 
 /* Of many sequences every step makes efficient products of its own: then the
  * input of all steps is not projected in advance, which would write it to
- * memory to be read once, and only the sum of the biases is kept. A z that
- * somebody looks at is another matter. */
+ * memory to be read once, and only the sum of the biases is kept. So it is of a
+ * single step. A z that somebody looks at is another matter. */
 static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
-  if (a->want_z || a->activation || cg_tensor_dim(x, -2) < MANY)
+  bool few = cg_tensor_dim(x, -2) < MANY && cg_tensor_rank(x) != 2;
+  if (a->want_z || a->activation || few)
     return cg_cell_project_both(tape, a, x);
   cg_tensor *b = a->w[CG_B_IH];
   a->kept[BIAS] = b ? cg_add(tape, b, a->w[CG_B_HH])
