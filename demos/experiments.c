@@ -221,8 +221,9 @@ static int run_all(const command *c) {
 
 static void list(void) {
   for (int i = 0; i < N_TASKS; i++)
-    printf("%-13s %-36s %2d seeds: %s\n", tasks[i].name, tasks[i].about,
-           tasks[i].seeds, tasks[i].criterion);
+    printf("%-13s %-36s %2d seed%s %s\n", tasks[i].name, tasks[i].about,
+           tasks[i].seeds, tasks[i].seeds == 1 ? ": " : "s:",
+           tasks[i].criterion);
 }
 
 int main(int argc, char **argv) {

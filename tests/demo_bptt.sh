@@ -160,6 +160,23 @@ table cost_units 7 4
 awk -F '\t' 'NR > 1 { sum += $4 }
   END { exit !(sum > 0.999999 && sum < 1.000001) }' s.paths.tsv ||
   fail "the shares of all paths don't add up to 1"
+# With the share S of the lags below a horizon and the cosine c, the truncated
+# gradient is S/c as long as the whole one: error^2 = 1 - 2 S + (S/c)^2.
+awk -F '\t' '
+  FNR == 1 { next }
+  FILENAME == "s.lags.tsv" { S[FNR] = S[FNR - 1] + $3; next }
+  { apart = $2 ^ 2 - (1 - 2 * S[FNR] + (S[FNR] / $3) ^ 2); last = $2 + $4 + $6
+    if (apart > 1e-7 || apart < -1e-7) exit 1
+    if ($1 < 9 && ($3 == 1 || $5 == 1 || $7 == 1)) exit 1 }
+  END { if (last > 1e-13) exit 1 }' s.lags.tsv s.truncation.tsv ||
+  fail "the errors of truncation are not those of the lags it leaves out"
+if ! grep -q 'without LAPACKE' out; then
+  # of two units the squares of both singular values add up to the norm's
+  studies --steps 6 --hidden 2 --out two &&
+    awk -F '\t' 'NR > 1 { r = ($3 ^ 2 + $5 ^ 2) / $2 ^ 2 - 1
+      if (r > 1e-7 || r < -1e-7 || $3 < $5) exit 1 }' two.jacobian.tsv ||
+    fail "the singular values are not those of the norm"
+fi
 if command -v gnuplot >/dev/null; then
   for picture in ledger paths lags jacobian truncation cost; do
     grep -q '<svg' "s.$picture.svg" || fail "no picture of $picture"

@@ -23,6 +23,21 @@ awk -F '\t' '
   $1 == "no activation" && $2 == 0.5 && $3 == 12 && $4 > 0.02 { exit 1 }
   $1 == "no activation" && $2 == 1.5 && $3 == 12 && $4 < 20 { exit 1 }
   $9 > 2 { exit 1 }' g.norms.tsv || fail "norms do not do what they must"
+# what was clipped is shorter by the same factor from there on
+awk -F '\t' '
+  /^#/ || !NF { next }
+  $3 > 1 { r = $9 / $8 / factor - 1; if (r > 3e-5 || r < -3e-5) exit 1 }
+  { factor = $9 / $8 * ($9 > 0.1 ? 0.1 / $9 : 1) }' g.norms.tsv ||
+  fail "clipping does not cut to its bound"
+# radius, ..., |dL/dW_hh|, clipped, cosine
+awk '/^ +[0-9.]+ +-?[0-9.]+ +-?[0-9.]+ / && NF == 8 {
+       n++; if (!($7 < $6 && $8 > 0.3 && $8 < 0.99)) exit 1 }
+     END { if (n != 14) exit 1 }' out || fail "clipping turns no gradient"
+status 0 "${small[@]}" --clip 1e9
+awk '/^ +[0-9.]+ +-?[0-9.]+ +-?[0-9.]+ / && NF == 8 {
+       n++; if ($7 != $6 || $8 != 1) exit 1 }
+     END { if (n != 14) exit 1 }' out || fail "a wide bound clips"
+
 if command -v gnuplot >/dev/null; then
   for picture in norms clipping lyapunov; do
     grep -q '<svg' "g.$picture.svg" || fail "no picture of $picture"
