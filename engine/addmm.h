@@ -16,11 +16,6 @@ cg_status addmm_infer(const cg_call *call, cg_spec *spec);
 cg_status addmm_forward(const cg_call *call, cg_tensor *out);
 /* Gives c, a and b their parts, from the gradient of c + op(a) op(b). */
 void addmm_give(cg_vjp *v, cg_tensor *gy);
-/* out += op(a) op(b), for an op with more than one product. */
-cg_status addmm_more(const cg_call *call, int ia, int ib, cg_tensor *out);
-/* Gives operands ia and ib their parts, from the gradient of a sum that has
- * op(a) op(b) in it. */
-void addmm_give_more(cg_vjp *v, cg_tensor *gy, int ia, int ib);
 
 /* ---- the parts of these, for any operands ---- */
 

@@ -59,7 +59,8 @@ static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
       [CG_ACT_SIGMOID] = &kernel_sigmoid,
   };
   cg_status status = addmm_forward(call, out);
-  if (!status && call->n_in == 5) status = addmm_more(call, 3, 4, out);
+  if (!status && call->n_in == 5)
+    status = product_into(call, 3, 4, out->data, out->dims[1]);
   const kernel_map *phi = maps[phi_of(call->attr)];
   if (!status && phi) op_map_in_place(out, phi);
   return status;
@@ -82,7 +83,7 @@ static cg_tensor *through_phi(cg_vjp *v) {
 static void affine_vjp(cg_vjp *v) {
   cg_tensor *gz = through_phi(v);
   addmm_give(v, gz);
-  if (cg_vjp_count(v) == 5) addmm_give_more(v, gz, 3, 4);
+  if (cg_vjp_count(v) == 5) product_give(v, gz, 3, 4);
 }
 
 static const affine_attr tanh_nt = {{false, true}, CG_ACT_TANH},

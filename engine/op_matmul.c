@@ -183,14 +183,6 @@ void addmm_give(cg_vjp *v, cg_tensor *gy) {
   product_give(v, gy, 1, 2);
 }
 
-cg_status addmm_more(const cg_call *call, int ia, int ib, cg_tensor *out) {
-  return product(call, call->in[ia], call->in[ib], out, true);
-}
-
-void addmm_give_more(cg_vjp *v, cg_tensor *gy, int ia, int ib) {
-  give_product(v, gy, ia, ib);
-}
-
 static void addmm_vjp(cg_vjp *v) { addmm_give(v, cg_vjp_gy(v)); }
 
 static const cg_op_case addmm_cases[] = {
