@@ -3,7 +3,8 @@
  *
  * Both call the same function for each part of the sequence: the recurrent net,
  * the output layer and the loss of these steps. Losses and gradients must be
- * equal to the bit. Memory is measured in a process of its own: the largest
+ * equal to the bit. The memory of one call for the whole sequence is measured
+ * too. Memory is measured in a process of its own: the largest
  * resident memory above that before the first step. Times are taken in turns.
  */
 #include <chronograd/nn.h>
@@ -86,10 +87,11 @@ static void steps(cg_tape *t, cg_tensor *const *in, int n_in, cg_tensor **out,
   cg_tensor *x = cg_borrow(t, CG_F32, CG_DIMS(p->n, B, V),
                            j->x + p->start * B * V);
   cg_tensor *y = cg_borrow(t, CG_I64, CG_DIMS(p->n, B), j->y + p->start * B);
-  cg_rnn_result r = cg_rnn_forward(t, j->rnn, x, n_in ? in[0] : NULL);
-  cg_tensor *o = cg_linear_layer_forward(t, j->fc, r.h);
-  out[0] = r.h_last;
-  out[1] = cg_cross_entropy_loss(t, o, y, CG_REDUCE_SUM, CG_REDUCE_MEAN);
+  cg_rnn_run run = {.state.h = n_in ? in[0] : NULL, .first_step = p->start};
+  cg_rnn_state last;
+  out[1] = cg_many_to_many_loss(t, j->rnn, j->fc, x, &run, y, CG_REDUCE_SUM,
+                                CG_REDUCE_MEAN, &last);
+  out[0] = last.h;
 }
 
 static void run(job *j) {
@@ -120,10 +122,13 @@ static double resident(void) {
   return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-static figures measure(int64_t T, bool segments) {
+typedef enum way { PLAIN, SEGMENTS, ONE_CALL } way;
+
+static figures measure(int64_t T, way how) {
   job j;
   struct rusage usage;
-  begin(&j, T, segments);
+  begin(&j, T, how == SEGMENTS);
+  if (how == ONE_CALL) j.part = T;
   double before = resident();
   run(&j);
   run(&j);
@@ -142,14 +147,14 @@ static void warm_up(void) {
 }
 
 /* The same in a child. */
-static figures measure_apart(int64_t T, bool segments) {
+static figures measure_apart(int64_t T, way how) {
   int from[2], status = 1;
   figures f = {0};
   bench_check(!pipe(from), "no pipe");
   pid_t child = fork();
   bench_check(child >= 0, "no process");
   if (!child) {
-    f = measure(T, segments);
+    f = measure(T, how);
     _exit(write(from[1], &f, sizeof f) != sizeof f);
   }
   close(from[1]);
@@ -207,11 +212,14 @@ static void rows_for(int64_t T) {
   snprintf(name, sizeof name, "memory T%d", (int)T);
   if (!bench_wanted(name)) return;
   warm_up();
-  figures plain = measure_apart(T, false), segments = measure_apart(T, true);
+  figures plain = measure_apart(T, PLAIN);
+  figures segments = measure_apart(T, SEGMENTS);
+  figures one_call = measure_apart(T, ONE_CALL);
   double best[2], floor_bytes = (double)FLOOR * (double)(T * B);
   times(T, best);
   value("plain", T, plain.resident / 1e6, "MB");
   value("plain over floor", T, plain.resident / floor_bytes, "x");
+  value("in one call", T, one_call.resident / 1e6, "MB");
   value("segments", T, segments.resident / 1e6, "MB");
   value("segments over plain", T, 100 * segments.resident / plain.resident,
         "%");
