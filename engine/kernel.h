@@ -240,19 +240,18 @@ typedef struct kernel_rows {
   int64_t ld;
 } kernel_rows;
 
-/* y (contiguous) = (h, c, i, f, g, o) of each row, see cg_lstm_gates; and
- * g = (gz, gc') from gy, y and c. */
+/* y (contiguous) = (h, c, i, f, g, o) of each row, see cg_lstm_gates; z may be
+ * the last four parts of y. And g = (gz, gc') from gy, y and c. */
 void kernel_lstm(cg_dtype dtype, int64_t rows, int64_t H, void *y,
                  kernel_rows z, kernel_rows c);
 void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
                       kernel_rows gy, kernel_rows y, kernel_rows c);
-/* y (contiguous) = (h, r, u, n) of each row, see cg_gru_gates; and
- * g = (gx, gp, gh') from gy, y, p and h'. */
+/* y (contiguous) = (h, n, r, u, p_n) of each row, see cg_gru_gates; p may be
+ * the last three parts of y. And g = (gx, gp, gh') from gy, y and h'. */
 void kernel_gru(cg_dtype dtype, int64_t rows, int64_t H, void *y,
                 kernel_rows xp, kernel_rows hp, kernel_rows h);
 void kernel_gru_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
-                     kernel_rows gy, kernel_rows y, kernel_rows hp,
-                     kernel_rows h);
+                     kernel_rows gy, kernel_rows y, kernel_rows h);
 
 /* ---- random numbers (kernel_random.c), contiguous ---- */
 

@@ -127,49 +127,48 @@ void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
     lstm_grad_f64(rows, H, g, gy, y, c);
 }
 
-/* ---- gru: y = (h, r, u, n) from xp and hp, of parts r, u, n each, h' ---- */
+/* ---- gru: y = (h, n, r, u, p_n) from x and p, of parts r, u, n each, h' ---- */
 
 #define GRU(S, T, EXP, TANH)                                                 \
   CG_CLONES static void gru_##S(int64_t rows, int64_t H, T *y,               \
                                 kernel_rows xs, kernel_rows ps,              \
                                 kernel_rows hs) {                            \
-    for (int64_t r = 0; r < rows; r++, y += 4 * H) {                         \
+    for (int64_t r = 0; r < rows; r++, y += 5 * H) {                         \
       const T *x = ROW(T, xs, r), *hp = ROW(T, ps, r), *h = ROW(T, hs, r);   \
       FOR_BLOCKS {                                                           \
-        T a[3][LANES], b[3][LANES], h0[1][LANES], out[4][LANES];             \
+        T a[3][LANES], b[3][LANES], h0[1][LANES], out[5][LANES];             \
         LOAD(a, x, 3);                                                       \
         LOAD(b, hp, 3);                                                      \
         LOAD(h0, h, 1);                                                      \
-        IN_LANES out[1][j] = 1 / (1 + EXP(-(a[0][j] + b[0][j])));            \
-        IN_LANES out[2][j] = 1 / (1 + EXP(-(a[1][j] + b[1][j])));            \
-        IN_LANES out[3][j] = TANH(a[2][j] + out[1][j] * b[2][j]);            \
-        IN_LANES out[0][j] = out[3][j] + out[2][j] * (h0[0][j] - out[3][j]); \
-        STORE(y, out, 4);                                                    \
+        IN_LANES out[2][j] = 1 / (1 + EXP(-(a[0][j] + b[0][j])));            \
+        IN_LANES out[3][j] = 1 / (1 + EXP(-(a[1][j] + b[1][j])));            \
+        IN_LANES out[1][j] = TANH(a[2][j] + out[2][j] * b[2][j]);            \
+        IN_LANES out[0][j] = out[1][j] + out[3][j] * (h0[0][j] - out[1][j]); \
+        IN_LANES out[4][j] = b[2][j];                                        \
+        STORE(y, out, 5);                                                    \
       }                                                                      \
     }                                                                        \
   }                                                                          \
   CG_CLONES static void gru_grad_##S(int64_t rows, int64_t H, T *g,          \
                                      kernel_rows gys, kernel_rows ys,        \
-                                     kernel_rows ps, kernel_rows hs) {       \
+                                     kernel_rows hs) {                       \
     for (int64_t row = 0; row < rows; row++, g += 7 * H) {                   \
       const T *gy = ROW(T, gys, row), *y = ROW(T, ys, row);                  \
-      const T *hp = ROW(T, ps, row) + 2 * H, *h = ROW(T, hs, row);           \
+      const T *h = ROW(T, hs, row);                                          \
       FOR_BLOCKS {                                                           \
-        T d[4][LANES], v[4][LANES], b[1][LANES], h0[1][LANES];               \
-        T out[7][LANES];                                                     \
-        LOAD(d, gy, 4);                                                      \
-        LOAD(v, y, 4);                                                       \
-        LOAD(b, hp, 1);                                                      \
+        T d[5][LANES], v[5][LANES], h0[1][LANES], out[7][LANES];             \
+        LOAD(d, gy, 5);                                                      \
+        LOAD(v, y, 5);                                                       \
         LOAD(h0, h, 1);                                                      \
         IN_LANES {                                                           \
-          const T r = v[1][j], u = v[2][j], n = v[3][j];                     \
-          const T gzn = (d[3][j] + d[0][j] * (1 - u)) * (1 - n * n);         \
-          const T gzr = (d[1][j] + gzn * b[0][j]) * r * (1 - r);             \
-          const T gzu = (d[2][j] + d[0][j] * (h0[0][j] - n)) * u * (1 - u);  \
+          const T n = v[1][j], r = v[2][j], u = v[3][j];                     \
+          const T gzn = (d[1][j] + d[0][j] * (1 - u)) * (1 - n * n);         \
+          const T gzr = (d[2][j] + gzn * v[4][j]) * r * (1 - r);             \
+          const T gzu = (d[3][j] + d[0][j] * (h0[0][j] - n)) * u * (1 - u);  \
           out[0][j] = out[3][j] = gzr;                                       \
           out[1][j] = out[4][j] = gzu;                                       \
           out[2][j] = gzn;                                                   \
-          out[5][j] = gzn * r;                                               \
+          out[5][j] = gzn * r + d[4][j];                                     \
           out[6][j] = d[0][j] * u;                                           \
         }                                                                    \
         STORE(g, out, 7);                                                    \
@@ -189,10 +188,9 @@ void kernel_gru(cg_dtype dtype, int64_t rows, int64_t H, void *y,
 }
 
 void kernel_gru_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
-                     kernel_rows gy, kernel_rows y, kernel_rows hp,
-                     kernel_rows h) {
+                     kernel_rows gy, kernel_rows y, kernel_rows h) {
   if (dtype == CG_F32)
-    gru_grad_f32(rows, H, g, gy, y, hp, h);
+    gru_grad_f32(rows, H, g, gy, y, h);
   else
-    gru_grad_f64(rows, H, g, gy, y, hp, h);
+    gru_grad_f64(rows, H, g, gy, y, h);
 }

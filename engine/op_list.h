@@ -53,6 +53,8 @@
   X(lstm_affine)                                                              \
   /* op_gru.c */                                                              \
   X(gru_gates) X(gru_gates_grad)                                              \
+  /* op_gru_affine.c */                                                       \
+  X(gru_affine)                                                               \
   /* op_random.c */                                                           \
   X(dropout)                                                                  \
   /* op_losses.c */                                                           \

@@ -11,6 +11,15 @@ cg_tensor *cg_cell_entering(cg_tape *tape, const cg_cell_args *a,
   return a->h_mask ? cg_mul(tape, h, a->h_mask) : h;
 }
 
+enum { MANY_ROWS = 32, NEAR_BYTES = 512 * 1024 };
+
+bool cg_cell_in_step(const cg_cell_args *a, int64_t B) {
+  const cg_tensor *W = a->w[CG_W_IH];
+  const int64_t size = (int64_t)cg_dtype_size(cg_tensor_dtype(W));
+  return !a->want_z && B >= MANY_ROWS && a->w[CG_B_IH] &&
+         cg_tensor_numel(W) <= NEAR_BYTES / size;
+}
+
 cg_tensor *cg_cell_bias_sum(cg_tape *tape, cg_cell_args *a) {
   cg_tensor *b_ih = a->w[CG_B_IH], **sum = &a->kept[CG_BIAS_SUM];
   if (b_ih && !*sum) *sum = cg_add(tape, b_ih, a->w[CG_B_HH]);

@@ -12,14 +12,24 @@
 
 /* b_hh stays out: that of n belongs inside the product with r_t. */
 static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
+  if (cg_cell_in_step(a, cg_tensor_dim(x, -2))) return x;
   return cg_linear(tape, x, a->w[CG_W_IH], a->w[CG_B_IH]);
 }
 
-static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *xp_t,
+static cg_tensor *gates(cg_tape *tape, const cg_cell_args *a, cg_tensor *x,
+                        cg_tensor *h, cg_tensor *h_before) {
+  cg_tensor *W = a->w[CG_W_HH], *b = a->w[CG_B_HH];
+  if (!cg_cell_in_step(a, cg_tensor_dim(x, 0)))
+    return cg_gru_gates(tape, x, cg_linear(tape, h, W, b), h_before);
+  const cg_gru_maps maps = {.z = a->w[CG_B_IH], .x = x, .V = a->w[CG_W_IH],
+                            .d = b, .h = h, .W = W};
+  return cg_gru_affine(tape, &maps, h_before);
+}
+
+static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *x,
                        cg_tensor **state) {
-  cg_tensor *hp_t = cg_linear(tape, cg_cell_entering(tape, a, state[0]),
-                              a->w[CG_W_HH], a->w[CG_B_HH]);
-  cg_tensor *y = cg_gru_gates(tape, xp_t, hp_t, state[0]); /* h_t, r, u, n */
+  cg_tensor *h = cg_cell_entering(tape, a, state[0]);
+  cg_tensor *y = gates(tape, a, x, h, state[0]); /* h_t and others */
   state[0] = cg_narrow(tape, y, 1, 0, a->H);
   return NULL;
 }

@@ -27,20 +27,8 @@ void cg_cell_lstm_update(cg_tape *tape, const cg_cell_args *a, cg_tensor *z_t,
 
 /* ---- a step as one op, if nobody looks at its z ---- */
 
-/* The product with the input waits for the step, too, if that has rows enough
- * to be as fast as one for many steps, and the weight stays in the cache from
- * step to step: what is not kept need not be fetched again. */
-enum { MANY_ROWS = 32, NEAR_BYTES = 512 * 1024 };
-
-static bool in_step(const cg_cell_args *a, int64_t B) {
-  const cg_tensor *W = a->w[CG_W_IH];
-  const int64_t size = (int64_t)cg_dtype_size(cg_tensor_dtype(W));
-  return !a->want_z && B >= MANY_ROWS && a->w[CG_B_IH] &&
-         cg_tensor_numel(W) <= NEAR_BYTES / size;
-}
-
 static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
-  if (!in_step(a, cg_tensor_dim(x, -2)))
+  if (!cg_cell_in_step(a, cg_tensor_dim(x, -2)))
     return cg_cell_project_both(tape, a, x);
   cg_cell_bias_sum(tape, a);
   return x;
@@ -49,7 +37,7 @@ static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
 static cg_tensor *one_op(cg_tape *tape, const cg_cell_args *a, cg_tensor *x,
                          cg_tensor *h, cg_tensor *c) {
   cg_tensor *W = a->w[CG_W_HH];
-  if (!in_step(a, cg_tensor_dim(x, 0)))
+  if (!cg_cell_in_step(a, cg_tensor_dim(x, 0)))
     return cg_lstm_affine(tape, x, NULL, NULL, h, W, c);
   return cg_lstm_affine(tape, a->kept[CG_BIAS_SUM], x, a->w[CG_W_IH], h, W, c);
 }

@@ -139,7 +139,7 @@ static cg_tensor *gru_step(cg_tape *tape, const cg_cell_args *a,
       norm_part(tape, hp_t, 0, 2 * H, a->kept[GAIN_RU], a->kept[BIAS_RU]),
       norm_part(tape, hp_t, 2 * H, H, a->kept[GAIN_N], a->kept[BIAS_N])};
   cg_tensor *y = cg_gru_gates(tape, xp_t, cg_concat(tape, parts, 2, 1),
-                              state[0]); /* h, r, u, n */
+                              state[0]); /* h_t and others */
   state[0] = cg_narrow(tape, y, 1, 0, H);
   return NULL;
 }

@@ -34,6 +34,10 @@ extern const cg_cell cg_cell_gru_norm;
 
 /* b_ih + b_hh, computed once, or NULL if there are none. */
 cg_tensor *cg_cell_bias_sum(cg_tape *tape, cg_cell_args *a);
+/* Is the product with the input a part of the step? It is if the step has rows
+ * enough to be as fast as one for many steps, and the weight stays in the cache
+ * from step to step: what is not kept need not be fetched again. */
+bool cg_cell_in_step(const cg_cell_args *a, int64_t B);
 /* x W_ih^T + (b_ih + b_hh), for cells in which both biases add up. */
 cg_tensor *cg_cell_project_both(cg_tape *tape, cg_cell_args *a, cg_tensor *x);
 

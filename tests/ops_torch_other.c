@@ -28,6 +28,12 @@ static cg_tensor *dropped(cg_tape *t, cg_tensor *x) {
   return y;
 }
 
+static cg_tensor *gru_affine(cg_tape *t, cg_tensor *const *x) {
+  const cg_gru_maps maps = {.z = x[0], .x = x[1], .V = x[2],
+                            .d = x[3], .h = x[4], .W = x[5]};
+  return cg_gru_affine(t, &maps, x[6]);
+}
+
 static cg_tensor *slices(cg_tape *t, cg_tensor *const *x) {
   return cg_sum_slices(t, x, cg_tensor_data(x[2]), 2, 0, CG_DIMS(4, 3));
 }
@@ -151,8 +157,9 @@ static cg_tensor *affine_two(cg_tape *t, cg_tensor *const *x) {
     cg_lstm_affine(t, x[0], NULL, NULL, x[1], x[2], x[3]))                   \
   X(lstm_affine, input,                                                      \
     cg_lstm_affine(t, x[0], x[4], x[5], x[1], x[2], x[3]))                   \
+  X(gru_affine, plain, gru_affine(t, x))                                     \
   X(gru_gates, plain, cg_gru_gates(t, x[0], x[1], x[2]))                     \
-  X(gru_gates_grad, plain, cg_gru_gates_grad(t, x[0], x[1], x[2], x[3]))
+  X(gru_gates_grad, plain, cg_gru_gates_grad(t, x[0], x[1], x[2]))
 
 #define ALL_CASES(X)                                                         \
   REDUCTION_CASES(X) PRODUCT_CASES(X) SHAPE_CASES(X) OTHER_CASES(X)

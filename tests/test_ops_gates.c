@@ -33,7 +33,8 @@ static cg_tensor *composed_gru(cg_tensor *const *x, int64_t H) {
                                       cg_mul(tape, r, part(x[1], 2, H))));
   cg_tensor *h = cg_add(tape, cg_mul(tape, cg_rsub_scalar(tape, u, 1), n),
                         cg_mul(tape, u, x[2]));
-  return cg_concat(tape, (cg_tensor *[]){h, r, u, n}, 4, 1);
+  return cg_concat(tape, (cg_tensor *[]){h, n, r, u, part(x[1], 2, H)}, 5,
+                   1);
 }
 
 /* Operand k [B, parts[k] H] is a leaf, or a part of a wider one. */
@@ -92,9 +93,9 @@ START_TEST(as_composed) {
 }
 END_TEST
 
-/* ---- lstm_affine ---- */
+/* ---- lstm_affine and gru_affine ---- */
 
-enum { AFFINE_IN = 6, AFFINE_ALL = 1 + 2 * AFFINE_IN };
+enum { LSTM_IN = 6, GRU_IN = 7, AFFINE_ALL = 1 + 2 * GRU_IN };
 
 /* y, its gradients for gy = w, and those of the sum of the cubes of them all. */
 static void derive(cg_tensor *y, cg_tensor *w, cg_tensor *const *in, int n,
@@ -109,41 +110,73 @@ static void derive(cg_tensor *y, cg_tensor *w, cg_tensor *const *in, int n,
   fine(tape);
 }
 
+typedef cg_tensor *affine_fn(cg_tensor *const *in, int n);
+
 /* in = z, h, W, c, x, V, of which the last two may be left out. */
 static cg_tensor *affine_of(cg_tensor *const *in, int n) {
-  bool input = n == AFFINE_IN;
+  bool input = n == LSTM_IN;
   return cg_lstm_affine(tape, in[0], input ? in[4] : NULL,
                         input ? in[5] : NULL, in[1], in[2], in[3]);
 }
 
 static cg_tensor *gates_of_sum(cg_tensor *const *in, int n) {
   cg_tensor *z = in[0];
-  if (n == AFFINE_IN) z = cg_addmm(tape, z, in[4], in[5], false, true);
+  if (n == LSTM_IN) z = cg_addmm(tape, z, in[4], in[5], false, true);
   z = cg_addmm(tape, z, in[1], in[2], false, true);
   return cg_lstm_gates(tape, z, in[3]);
 }
 
 /* One node or several, in derivatives of derivatives too. */
-START_TEST(affine_is_gates_of_a_sum) {
-  enum { B = 19, H = 17, R = 13, I = 5 };
-  static const int64_t rows[] = {1, B, 4 * H, B, B, 4 * H},
-                       columns[] = {4 * H, R, R, H, I, I};
-  const bool f32 = _i & 1, view = _i & 2;
-  const int n = _i & 4 ? AFFINE_IN : AFFINE_IN - 2;
+static void compare_affine(int i, int n, const int64_t *rows,
+                           const int64_t *columns, affine_fn *fast,
+                           affine_fn *slow) {
+  const bool f32 = i & 1, view = i & 2;
   cg_dtype dtype = f32 ? CG_F32 : CG_F64;
-  cg_rng rng = cg_rng_seed(60 + (uint64_t)_i);
-  cg_tensor *leaf[AFFINE_IN], *in[AFFINE_IN], *one[AFFINE_ALL],
-      *two[AFFINE_ALL];
+  cg_rng rng = cg_rng_seed(60 + (uint64_t)i);
+  cg_tensor *leaf[GRU_IN], *in[GRU_IN], *one[AFFINE_ALL], *two[AFFINE_ALL];
   for (int k = 0; k < n; k++)
     in[k] = operand(&rng, dtype, rows[k], columns[k], view, &leaf[k]);
-  cg_tensor *w = cg_rand_normal(tape, &rng, dtype, CG_DIMS(B, 6 * H));
-  derive(affine_of(in, n), w, in, n, one);
-  derive(gates_of_sum(in, n), w, in, n, two);
+  if (n == GRU_IN) in[3] = cg_select(tape, in[3], 0, 0);
+  cg_tensor *y = fast(in, n), *z = slow(in, n);
+  ck_assert_ptr_nonnull(y);
+  cg_tensor *w = cg_rand_normal(tape, &rng, dtype, 2, cg_tensor_shape(y));
+  derive(y, w, in, n, one);
+  derive(z, w, in, n, two);
   for (int k = 0; k <= n; k++) same(one[k], two[k], 0);
   for (int k = n + 1; k <= 2 * n; k++)
     same(one[k], two[k], f32 ? 1e-4 : 1e-12);
   cg_tape_reset(tape);
   for (int k = 0; k < n; k++) cg_leaf_free(leaf[k]);
+}
+
+START_TEST(lstm_affine_is_gates_of_a_sum) {
+  enum { B = 19, H = 17, R = 13, I = 5 };
+  static const int64_t rows[] = {1, B, 4 * H, B, B, 4 * H},
+                       columns[] = {4 * H, R, R, H, I, I};
+  compare_affine(_i, _i & 4 ? LSTM_IN : LSTM_IN - 2, rows, columns, affine_of,
+                 gates_of_sum);
+}
+END_TEST
+
+/* in = z, x, V, d, h, W, h'. */
+static cg_tensor *gru_affine_of(cg_tensor *const *in, int n) {
+  const cg_gru_maps maps = {.z = in[0], .x = in[1], .V = in[2],
+                            .d = in[3], .h = in[4], .W = in[5]};
+  ck_assert_int_eq(n, GRU_IN);
+  return cg_gru_affine(tape, &maps, in[6]);
+}
+
+static cg_tensor *gru_gates_of_sums(cg_tensor *const *in, int n) {
+  ck_assert_int_eq(n, GRU_IN);
+  return cg_gru_gates(tape, cg_addmm(tape, in[0], in[1], in[2], false, true),
+                      cg_addmm(tape, in[3], in[4], in[5], false, true), in[6]);
+}
+
+START_TEST(gru_affine_is_gates_of_sums) {
+  enum { B = 19, H = 17, R = 13, I = 5 };
+  static const int64_t rows[] = {1, B, 3 * H, 1, B, 3 * H, B},
+                       columns[] = {3 * H, I, I, 3 * H, R, R, H};
+  compare_affine(_i, GRU_IN, rows, columns, gru_affine_of, gru_gates_of_sums);
 }
 END_TEST
 
@@ -160,7 +193,7 @@ START_TEST(position_does_not_matter) {
   fine(tape);
   for (int j = 0; j < H; j++) {
     ck_assert(cg_tensor_get(y, j) == cg_tensor_get(y, 0));
-    ck_assert(cg_tensor_get(u, j) == cg_tensor_get(u, 4 * H));
+    ck_assert(cg_tensor_get(u, j) == cg_tensor_get(u, 5 * H));
   }
 }
 END_TEST
@@ -199,8 +232,8 @@ START_TEST(what_does_not_fit) {
   ck_assert_ptr_null(cg_gru_gates(tape, p, FULL(CG_F64, 2, 8), c));
   failed(tape, CG_ERR_SHAPE, "gru_gates", "number 1 is not [B, 3 H]");
   ck_assert_ptr_null(
-      cg_gru_gates_grad(tape, FULL(CG_F64, 2, 12), p, p, c));
-  failed(tape, CG_ERR_SHAPE, "gru_gates_grad", "number 1 is not [B, 4 H]");
+      cg_gru_gates_grad(tape, FULL(CG_F64, 2, 15), p, c));
+  failed(tape, CG_ERR_SHAPE, "gru_gates_grad", "number 1 is not [B, 5 H]");
 }
 END_TEST
 
@@ -233,14 +266,44 @@ START_TEST(what_does_not_fit_a_step) {
 }
 END_TEST
 
+/* As above, with operand k in the place of what fits. */
+static void gru_refuses(int k, cg_tensor *bad, cg_status status,
+                        const char *text) {
+  cg_tensor *in[GRU_IN] = {FULL(CG_F64, 9),    FULL(CG_F64, 2, 7),
+                           FULL(CG_F64, 9, 7), FULL(CG_F64, 9),
+                           FULL(CG_F64, 2, 5), FULL(CG_F64, 9, 5),
+                           FULL(CG_F64, 2, 3)};
+  ck_assert_ptr_nonnull(gru_affine_of(in, GRU_IN));
+  in[k] = bad;
+  ck_assert_ptr_null(gru_affine_of(in, GRU_IN));
+  failed(tape, status, "gru_affine", text);
+}
+
+START_TEST(what_does_not_fit_a_gru) {
+  for (int k = 0; k < GRU_IN; k++) gru_refuses(k, NULL, CG_ERR_ARG, "NULL");
+  const cg_status shape = CG_ERR_SHAPE;
+  gru_refuses(0, FULL(CG_F64, 8), shape, "does not broadcast");
+  gru_refuses(1, FULL(CG_F64, 2, 6), shape, "[2, 6] times [9, 7]^T");
+  gru_refuses(4, FULL(CG_F64, 2, 6), shape, "[2, 6] times [9, 5]^T");
+  gru_refuses(5, FULL(CG_F64, 6, 5), shape, "W is [6, 5] where z + x V^T is");
+  gru_refuses(3, FULL(CG_F64, 1), shape, "d is [1] where");
+  gru_refuses(6, FULL(CG_F64, 2, 4), shape, "h' is [2, 4] where");
+  gru_refuses(6, FULL(CG_F32, 2, 3), CG_ERR_DTYPE, "h' have f64, f64 and f32");
+  ck_assert_ptr_null(cg_gru_affine(tape, NULL, FULL(CG_F64, 2, 3)));
+  failed(tape, CG_ERR_ARG, "gru_affine", "no maps");
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("gates");
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_test(tc, as_composed);
-  tcase_add_loop_test(tc, affine_is_gates_of_a_sum, 0, 8);
+  tcase_add_loop_test(tc, lstm_affine_is_gates_of_a_sum, 0, 8);
+  tcase_add_loop_test(tc, gru_affine_is_gates_of_sums, 0, 4);
   tcase_add_test(tc, position_does_not_matter);
   tcase_add_test(tc, transposed_operands);
   tcase_add_test(tc, what_does_not_fit);
   tcase_add_test(tc, what_does_not_fit_a_step);
+  tcase_add_test(tc, what_does_not_fit_a_gru);
   return run_case("gates", tc);
 }

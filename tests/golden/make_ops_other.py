@@ -242,24 +242,23 @@ def gru_gates(x, p, h):
     (xr, xu, xn), (pr, pu, pn) = x.chunk(3, 1), p.chunk(3, 1)
     r, u = (xr + pr).sigmoid(), (xu + pu).sigmoid()
     n = (xn + r * pn).tanh()
-    return torch.cat(((1 - u) * n + u * h, r, u, n), 1)
+    return torch.cat(((1 - u) * n + u * h, n, r, u, pn), 1)
 
 
-def gru_gates_grad(a, y, p, h):
-    _, r, u, n = y.chunk(4, 1)
-    ah, ar, au, an = a.chunk(4, 1)
+def gru_gates_grad(a, y, h):
+    _, n, r, u, p = y.chunk(5, 1)
+    ah, an, ar, au, ap = a.chunk(5, 1)
     zn = (an + ah * (1 - u)) * (1 - n * n)
-    zr = (ar + zn * p.chunk(3, 1)[2]) * r * (1 - r)
+    zr = (ar + zn * p) * r * (1 - r)
     zu = (au + ah * (h - n)) * u * (1 - u)
-    return torch.cat((zr, zu, zn, zr, zu, zn * r, ah * u), 1)
+    return torch.cat((zr, zu, zn, zr, zu, zn * r + ap, ah * u), 1)
 
 
 def gates():
     case("lstm_gates@plain", lstm_gates, f(2, 12), f(2, 3))
     case("lstm_gates_grad@plain", lstm_gates_grad, f(2, 18), f(2, 18), f(2, 3))
     case("gru_gates@plain", gru_gates, f(2, 9), f(2, 9), f(2, 3))
-    case("gru_gates_grad@plain", gru_gates_grad, f(2, 12), f(2, 12), f(2, 9),
-         f(2, 3))
+    case("gru_gates_grad@plain", gru_gates_grad, f(2, 15), f(2, 15), f(2, 3))
 
 
 def affine_maps():
@@ -277,6 +276,9 @@ def affine_maps():
     case("lstm_affine@input",
          lambda z, h, W, c, x, V: lstm_gates(z + x @ V.T + h @ W.T, c),
          f(12), f(2, 3), f(12, 3), f(2, 3), f(2, 5), f(12, 5))
+    case("gru_affine@plain",
+         lambda z, x, V, d, h, W, h0: gru_gates(z + x @ V.T, d + h @ W.T, h0),
+         f(9), f(2, 5), f(9, 5), f(9), f(2, 3), f(9, 3), f(2, 3))
 
 
 for group in (reductions, products, shapes, indices, rows_and_losses, gates,

@@ -363,14 +363,28 @@ CG_API cg_tensor *cg_lstm_gates_grad(cg_tape *tape, cg_tensor *gy,
 /* The same of a GRU: from what the input and the state contribute, x and p
  * [B, 3H] each with the parts r, u, n, and the state h' [B, H] before,
  *
- *   y = (h, r, u, n) [B, 4H]     r = sigmoid(x_r + p_r), u likewise
- *   n = tanh(x_n + r p_n)        h = (1 - u) n + u h' */
+ *   y = (h, n, r, u, p_n) [B, 5H]     r = sigmoid(x_r + p_r), u likewise
+ *   n = tanh(x_n + r p_n)             h = (1 - u) n + u h' */
 CG_API cg_tensor *cg_gru_gates(cg_tape *tape, cg_tensor *x, cg_tensor *p,
                                cg_tensor *h);
-/* Its derivative as an op: (gx, gp, gh') [B, 7H] from gy and y [B, 4H], p and
+/* Its derivative as an op: (gx, gp, gh') [B, 7H] from gy and y [B, 5H], and
  * h'. */
 CG_API cg_tensor *cg_gru_gates_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y,
-                                    cg_tensor *p, cg_tensor *h);
+                                    cg_tensor *h);
+/* The two maps of a step of a GRU: z + x V^T and d + h W^T. */
+typedef struct cg_gru_maps {
+  cg_tensor *z; /* broadcasts to [B, 3H] */
+  cg_tensor *x; /* [B, I] */
+  cg_tensor *V; /* [3H, I] */
+  cg_tensor *d; /* [3H] */
+  cg_tensor *h; /* [B, R] */
+  cg_tensor *W; /* [3H, R] */
+} cg_gru_maps;
+
+/* A whole step: cg_gru_gates(z + x V^T, d + h W^T, h'), element for element
+ * what that op makes of cg_addmm; but the sums are not kept. */
+CG_API cg_tensor *cg_gru_affine(cg_tape *tape, const cg_gru_maps *maps,
+                                cg_tensor *h0);
 
 /* ---- softmax and losses ---- */
 
