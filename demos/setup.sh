@@ -232,6 +232,8 @@ configure() {
   "$meson" setup "$@" "$dir" "$root"
 }
 
+targets=() # what to build; empty: everything
+
 # build_in LABEL DIR MESON_OPTIONS...
 build_in() {
   local label=$1 dir=$2 name
@@ -240,5 +242,5 @@ build_in() {
   quietly "configuring $label" "$logs/$name-setup.log" \
     configure "$dir" "$@" &&
     quietly "compiling $label" "$logs/$name-compile.log" \
-      "$meson" compile -C "$dir"
+      "$meson" compile -C "$dir" "${targets[@]}"
 }
