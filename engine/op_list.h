@@ -37,6 +37,8 @@
   X(slice) X(slice_grad)                                                      \
   /* op_pad.c */                                                              \
   X(pad)                                                                      \
+  /* op_diagonal.c */                                                         \
+  X(diagonal) X(diag_embed)                                                   \
   /* op_join.c */                                                             \
   X(stack) X(concat) X(sum_slices)                                            \
   /* op_index.c */                                                            \

@@ -119,6 +119,9 @@ static cg_tensor *affine_two(cg_tape *t, cg_tensor *const *x) {
   X(flatten, plain, cg_flatten(t, x[0], 1, 2))                               \
   X(split, second, split_second(t, x[0]))                                    \
   X(chunk, last, chunk_last(t, x[0]))                                        \
+  X(diagonal, plain, cg_diagonal(t, x[0]))                                   \
+  X(diagonal, wide, cg_diagonal(t, x[0]))                                    \
+  X(diag_embed, plain, cg_diag_embed(t, x[0]))                               \
   X(pad, plain, cg_pad(t, x[0], SIZES(0, 1), SIZES(1, 2), 2.385))            \
   X(stack, plain, cg_stack(t, x, 2, 1))                                      \
   X(concat, plain, cg_concat(t, x, 2, 1))                                    \

@@ -281,8 +281,14 @@ def affine_maps():
          f(9), f(2, 5), f(9, 5), f(9), f(2, 3), f(9, 3), f(2, 3))
 
 
+def diagonals():
+    case("diagonal@plain", lambda x: x.diagonal(dim1=-2, dim2=-1), f(2, 3, 3))
+    case("diagonal@wide", lambda x: x.diagonal(dim1=-2, dim2=-1), f(3, 5))
+    case("diag_embed@plain", lambda x: torch.diag_embed(x), f(2, 3))
+
+
 for group in (reductions, products, shapes, indices, rows_and_losses, gates,
-              affine_maps):
+              affine_maps, diagonals):
     group()
 save_file(out, "ops_other.safetensors")
 names = {n.rsplit(".", 1)[0] for n in out}

@@ -275,6 +275,13 @@ CG_API cg_tensor *cg_sum_slices(cg_tape *tape, cg_tensor *const *parts,
  * for none. */
 CG_API cg_tensor *cg_pad(cg_tape *tape, cg_tensor *x, const int64_t *before,
                          const int64_t *after, double value);
+/* The diagonals of the matrices in the last two axes: y[..., i] = x[..., i, i],
+ * x [..., m, n] and y [..., min(m, n)]; a view. */
+CG_API cg_tensor *cg_diagonal(cg_tape *tape, cg_tensor *x);
+/* Matrices with the last axis as their diagonals and zeros elsewhere, such as
+ * the Jacobian diag(phi'(z)) of an activation: y[..., i, i] = x[..., i],
+ * x [..., n] and y [..., n, n]. */
+CG_API cg_tensor *cg_diag_embed(cg_tape *tape, cg_tensor *x);
 /* The transpose of cg_slice: zeros with g's shape, but `size` along `axis`, and
  * g at start, start + step, ... */
 CG_API cg_tensor *cg_slice_grad(cg_tape *tape, cg_tensor *g, int axis,
