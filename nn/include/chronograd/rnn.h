@@ -173,8 +173,8 @@ CG_API cg_rnn_result cg_rnn_forward(cg_tape *tape, const cg_rnn *rnn,
 /* Where to put the tensors of each step, for those who want to look inside
  * (cg_retain_grad on them keeps dL/dz_t and dL/dh_t). Any may be NULL;
  * otherwise it has L*D*T places, and [(k*D + d)*T + t] is that of layer k,
- * direction d, step t. Looking inside changes no bit of the results and
- * gradients; but z takes memory that phi(z) alone does not need. */
+ * direction d, step t. Asking for z takes other ways and more memory; results
+ * and gradients are the same to rounding. */
 typedef struct cg_rnn_trace {
   cg_tensor **z; /* pre-activations z_t, [B, GH] each; NULL for a GRU, in which
                     they are no single tensor */
