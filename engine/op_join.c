@@ -43,8 +43,9 @@ static void place(cg_tensor *out, int64_t offset, const int64_t *strides,
 
 /* ---- stack ---- */
 
-/* Do the operands lie one behind the other already? Only results with memory of
- * their own count, so that the view has no part in what anybody else owns. */
+/* Do the operands lie one behind the other already? Only results of ops with
+ * memory of their own count, so that the view has no part in what anybody else
+ * owns, nor in a retained gradient, to which later walks add. */
 static bool lie_in_order(const cg_call *call) {
   const uint16_t other = T_LEAF | T_PROXY | T_TEMP | T_VIEW | T_BORROWED;
   const cg_tensor *x = call->in[0];
@@ -53,7 +54,8 @@ static bool lie_in_order(const cg_call *call) {
   if (!bytes) return false;
   for (int i = 0; i < call->n_in; i++, at += bytes) {
     x = call->in[i];
-    if (x->data != at || x->flags & other || !(x->flags & T_CONTIGUOUS))
+    if (x->data != at || !x->op || x->flags & other ||
+        !(x->flags & T_CONTIGUOUS))
       return false;
   }
   return true;

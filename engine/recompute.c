@@ -237,11 +237,18 @@ static void visit_interior(recomputation *r) {
 
 /* ---- after ---- */
 
-/* Does g show memory of the run, which will be dropped? Where a view shows that
- * of several operands, the last is the newest. */
+/* Was x recorded in the run? */
+static bool recorded_in(const segment_run *run, const cg_tensor *x) {
+  return !(x->flags & (T_TEMP | T_PROXY)) && x->serial >= run->first;
+}
+
+/* Does g show memory of the run, which will be dropped? A view may show that of
+ * several operands, if they lie one behind the other (record.c). */
 static bool inside(const segment_run *run, const cg_tensor *g) {
-  while (g->flags & T_VIEW) g = t_in(g)[g->n_in - 1];
-  return !(g->flags & (T_TEMP | T_PROXY)) && g->serial >= run->first;
+  for (; g->flags & T_VIEW; g = t_in(g)[0])
+    for (uint32_t i = 1; i < g->n_in; i++)
+      if (recorded_in(run, t_in(g)[i])) return true;
+  return recorded_in(run, g);
 }
 
 /* Has x's slot outlive the interior. */

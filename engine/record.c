@@ -129,8 +129,9 @@ static bool reach(int rank, const int64_t *shape, const int64_t *strides,
 }
 
 /* How many elements the operands that lie behind operand 0, and behind each
- * other, have. */
+ * other, have: results of its type, of which nobody else changes the memory. */
 static int64_t elements_behind(const cg_call *call) {
+  const uint16_t other = T_PROXY | T_TEMP | T_VIEW | T_BORROWED;
   const cg_tensor *x = call->in[0];
   const size_t size = dtype_size(x->dtype);
   int64_t n = 0;
@@ -138,7 +139,9 @@ static int64_t elements_behind(const cg_call *call) {
   if (!(x->flags & T_CONTIGUOUS)) return 0;
   for (int i = 1; i < call->n_in; i++) {
     x = call->in[i];
-    if (x->data != end || !(x->flags & T_CONTIGUOUS)) break;
+    if (x->data != end || x->dtype != call->in[0]->dtype || x->flags & other ||
+        !(x->flags & T_CONTIGUOUS))
+      break;
     n += t_numel(x);
     end += (size_t)t_numel(x) * size;
   }

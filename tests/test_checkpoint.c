@@ -319,8 +319,8 @@ static void walks_in_walks(void) {
 START_TEST(nested_walks) { same_bits(walks_in_walks); }
 END_TEST
 
-/* A rule that gives an interior tensor itself as gradient: it must outlive the
- * interior. y = sum(x c), gx = c for gy = 1. */
+/* A rule that gives an interior tensor as gradient: it must outlive that.
+ * y = sum(x c), gx = c for gy = 1. */
 static cg_tensor *product(cg_tape *t, cg_tensor *const *in, int n, void *c) {
   (void)n, (void)c;
   return cg_sum_all(t, cg_mul(t, in[0], in[1]));
@@ -331,17 +331,29 @@ static void product_back(cg_vjp *v, void *context) {
   cg_vjp_give(v, 0, cg_vjp_in(v, 1));
 }
 
+/* A view of operand 0 that looks at operand 1, too. */
+static cg_status shown_infer(const cg_call *call, cg_spec *spec) {
+  cg_spec_like(spec, call->in[0]);
+  spec->is_view = true;
+  spec->offset = 0;
+  memcpy(spec->strides, cg_tensor_strides(call->in[0]), 2 * sizeof(int64_t));
+  return CG_OK;
+}
+
+static const cg_op shown = {
+    .name = "shown", .min_in = 2, .max_in = 2, .infer = shown_infer};
+
 static void gives_interior(cg_tape *t, cg_tensor *const *in, int n_in,
                            cg_tensor **out, int n_out, void *context) {
   (void)n_in, (void)n_out, (void)context;
   cg_tensor *c = cg_exp(t, cg_full(t, dtype, CG_DIMS(ROWS, D), 0.8));
-  cg_tensor *pair[] = {in[0], cg_transpose(t, cg_transpose(t, c, 0, 1), 0, 1)};
+  cg_tensor *seen[] = {cg_transpose(t, c, 0, 1), S}, *pair[] = {in[0], NULL};
+  pair[1] = cg_transpose(t, cg_record(t, &shown, seen, 2, NULL), 0, 1);
   out[0] = cg_custom(t, "product", product, product_back, NULL, pair, 2);
 }
 
 static void give_interior(void) {
-  cg_tensor *x = cg_mul(tape, X, S), *g;
-  cg_tensor *y = segment1(gives_interior, x);
+  cg_tensor *x = cg_mul(tape, X, S), *y = segment1(gives_interior, x), *g;
   cg_tensor *more = segment1(layers, x); /* goes over the same memory first */
   ck_assert_ptr_nonnull(more);
   walk_back(y);

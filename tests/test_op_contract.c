@@ -158,7 +158,7 @@ static cg_status view_infer(const cg_call *call, cg_spec *spec) {
 
 static const cg_op op_view = {.name = "any_view",
                               .min_in = 1,
-                              .max_in = 1,
+                              .max_in = 3,
                               .attr_size = sizeof(cg_spec),
                               .infer = view_infer};
 
@@ -197,6 +197,27 @@ START_TEST(views_stay_inside) {
   other.dtype = CG_I64;
   ck_assert_ptr_null(cg_record(tape, &op_view, &column, 1, &other));
   failed(tape, CG_ERR_ARG, "any_view", "another type");
+}
+END_TEST
+
+/* Results one behind the other, 8 numbers each, and 64 bytes behind them. */
+START_TEST(a_view_over_operands_in_order) {
+  cg_tensor *zeros = cg_full(tape, CG_F64, CG_DIMS(8), 0);
+  ck_assert_int_eq(cg_tape_reserve(tape, 4 * 64), CG_OK);
+  cg_tensor *in[] = {cg_add_scalar(tape, zeros, 1.5),
+                     cg_add_scalar(tape, zeros, 2.385),
+                     cg_input(tape, CG_U8, CG_DIMS(64), NULL)};
+  static const cg_spec both = VIEW(0, 16, 1), beyond = VIEW(0, 17, 1);
+  for (int n = 2; n <= 3; n++) {
+    cg_tensor *y = cg_record(tape, &op_view, in, n, &both);
+    near(cg_tensor_get(y, 7), 1.5, 0);
+    near(cg_tensor_get(y, 8), 2.385, 0);
+    ck_assert_ptr_null(cg_record(tape, &op_view, in, n, &beyond));
+    failed(tape, CG_ERR_ARG, "any_view", "leaves its operand's memory");
+  }
+  in[1] = cg_reshape(tape, in[1], CG_DIMS(2, 4));
+  ck_assert_ptr_null(cg_record(tape, &op_view, in, 2, &both));
+  failed(tape, CG_ERR_ARG, "any_view", "leaves its operand's memory");
 }
 END_TEST
 
@@ -246,6 +267,7 @@ int main(void) {
   tcase_add_test(tc, a_rule_sees_what_was_recorded);
   tcase_add_test(tc, a_users_op_refuses_in_the_same_way);
   tcase_add_test(tc, views_stay_inside);
+  tcase_add_test(tc, a_view_over_operands_in_order);
   tcase_add_test(tc, ops_are_found_by_name);
   tcase_add_test(tc, memory_of_the_tape_lives_until_the_rewind);
   tcase_add_test(tc, a_registry_tells_its_allocator);

@@ -74,9 +74,10 @@ END_TEST
 /* In another order, along another axis, or of memory that is not the tape's. */
 START_TEST(other_stacks_are_copies) {
   double mine[16] = {2.385, -1.25};
+  cg_tensor *zeros = cg_full(tape, CG_F64, CG_DIMS(2, 4), 0);
   cg_tensor *of_mine[2], *h[2];
   cg_tape_reserve(tape, 2 * STEP);
-  for (int i = 0; i < 2; i++) h[i] = cg_full(tape, CG_F64, CG_DIMS(2, 4), i);
+  for (int i = 0; i < 2; i++) h[i] = cg_add_scalar(tape, zeros, i);
   for (int i = 0; i < 2; i++)
     of_mine[i] = cg_borrow(tape, CG_F64, CG_DIMS(2, 4), mine + 8 * i);
   cg_tensor *swapped[2] = {h[1], h[0]}, *twice[2] = {h[0], h[0]};
@@ -100,12 +101,36 @@ START_TEST(other_stacks_are_copies) {
 }
 END_TEST
 
+/* To retained gradients a second walk adds; a stack of them stays what it was.
+ * The walk keeps that of the newer tensor first. */
+START_TEST(a_stack_of_gradients_is_a_copy) {
+  cg_tensor *w = leaf_of((double[8]){2.385, -1.25}, CG_DIMS(2, 4)), *g[2];
+  cg_tensor *a = cg_square(tape, w), *b = cg_tanh(tape, a);
+  ck_assert_int_eq(cg_retain_grad(tape, a), CG_OK);
+  ck_assert_int_eq(cg_retain_grad(tape, b), CG_OK);
+  cg_tensor *loss = cg_sum_all(tape, b);
+  cg_tape_reserve(tape, 2 * STEP);
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  g[0] = (cg_tensor *)(uintptr_t)cg_tensor_grad(b);
+  g[1] = (cg_tensor *)(uintptr_t)cg_tensor_grad(a);
+  ck_assert_ptr_eq((const char *)cg_tensor_data(g[0]) + STEP,
+                   cg_tensor_data(g[1]));
+  cg_tensor *y = cg_stack(tape, g, 2, 0);
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  near(cg_tensor_get(g[0], 0), 2, 0);
+  near(cg_tensor_get(y, 0), 1, 0);
+  fine(tape);
+  cg_leaf_free(w);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("all");
   tcase_set_timeout(tc, 100);
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_test(tc, a_stack_of_what_lies_in_order_is_a_view);
   tcase_add_test(tc, other_stacks_are_copies);
+  tcase_add_test(tc, a_stack_of_gradients_is_a_copy);
   tcase_add_test(tc, no_room_for_what_comes_is_an_error);
   return run_case("stack_view", tc);
 }

@@ -8,7 +8,9 @@
  *            does not fit through cg_call_fail, and describes the result. A
  *            view op points the result into its first operand instead
  *            (spec->is_view), between the first and the last element that
- *            the operand shows, and has no `forward`.
+ *            the operand shows, and has no `forward`. Where other operands,
+ *            results of the same type, lie right behind the first one
+ *            (cg_tape_reserve), the view may go on over them.
  *   forward  writes every element of the result, whose memory is contiguous and
  *            uninitialised. It sees operands with any strides, changes nothing
  *            else, allocates nothing but through cg_call_scratch.
