@@ -32,6 +32,15 @@ bool cg_rnn_check_steps(cg_tape *tape, const cg_rnn *rnn, int64_t T) {
   return false;
 }
 
+/* The number of each step in the scopes must be one. */
+static bool check_numbers(cg_tape *tape, int64_t first_step, int64_t T) {
+  if (first_step >= 0 && first_step <= INT64_MAX - T) return true;
+  cg_tape_fail(tape, CG_ERR_ARG, "rnn",
+               "%" PRId64 " steps cannot be numbered from %" PRId64 " on", T,
+               first_step);
+  return false;
+}
+
 static bool check_trace(cg_tape *tape, const cg_rnn *rnn,
                         const cg_rnn_trace *trace) {
   if (!trace) return true;
@@ -87,8 +96,9 @@ static bool check_run(cg_tape *tape, const cg_rnn *rnn, const cg_tensor *x,
                       const cg_rnn_run *run) {
   if (!cg_rnn_check_input(tape, rnn, x, 3)) return false;
   bool batch_first = rnn->config.batch_first;
-  int64_t B = cg_tensor_dim(x, !batch_first);
-  return cg_rnn_check_steps(tape, rnn, cg_tensor_dim(x, batch_first)) &&
+  int64_t T = cg_tensor_dim(x, batch_first), B = cg_tensor_dim(x, !batch_first);
+  return cg_rnn_check_steps(tape, rnn, T) &&
+         check_numbers(tape, run->first_step, T) &&
          !cg_rnn_state_check(tape, rnn, run->state, B) &&
          check_trace(tape, rnn, run->trace);
 }

@@ -103,9 +103,9 @@ typedef struct cg_rnn_pass {
 } cg_rnn_pass;
 
 /* The steps of one part over x [T, B, I], T >= 1, each in a scope "t=<i>" (i
- * from the first step's number on). `state` is that before the first step, and is replaced by that after
- * the last one. Returns all h_t [T, B, R]; NULL after an error, which is on the
- * tape. */
+ * from the first step's number on). `state` is that before the first step, and
+ * is replaced by that after the last one. Returns all h_t [T, B, R]; NULL after
+ * an error, which is on the tape. */
 cg_tensor *cg_rnn_unroll(cg_tape *tape, const cg_rnn_pass *pass, int part,
                          cg_tensor *x, cg_tensor **state);
 /* One step of one part for x [B, I]. */

@@ -59,6 +59,7 @@ static cg_tensor *sum_over(cg_tape *tape, const cg_rnn *rnn,
     y = cg_narrow(tape, y, steps, begin, n);
   }
   cg_rnn_result r = cg_rnn_forward_with(tape, rnn, x, run);
+  if (!r.h) return NULL;
   run->state = (cg_rnn_state){.h = r.h_last, .c = r.c_last};
   run->first_step += n;
   cg_tensor *o = cg_linear_layer_forward(tape, fc, r.h);

@@ -41,7 +41,8 @@ static const char *bad_config(const cg_rnn *rnn, const cg_tbptt_config *c) {
   if (c->cut > 0 && c->period && c->period != c->horizon)
     return "randomised windows lie side by side: no period below the horizon";
   if (c->cut > 0 && !c->rng) return "randomised windows need a generator";
-  if (c->clip && !(c->clip->max_norm > 0)) return "the clip's bound must be > 0";
+  if (c->clip && !(c->clip->max_norm > 0))
+    return "the clip's bound must be > 0";
   return NULL;
 }
 
@@ -242,7 +243,9 @@ static cg_tensor *record_steps(cg_tbptt *tb, cg_tape *tape, cg_tensor *x,
   cg_rnn_trace part = {.h = cg_tape_alloc(tape, size)};
   if (tb->states == 2) part.c = cg_tape_alloc(tape, size);
   if (m < n) x = cg_narrow(tape, x, tb->batch_first ? 1 : 0, first, m);
-  cg_rnn_result r = cg_rnn_forward_from(tape, tb->rnn, x, *state, &part);
+  const cg_rnn_run run = {.state = *state, .trace = &part,
+                          .first_step = tb->window.begin + first};
+  cg_rnn_result r = cg_rnn_forward_with(tape, tb->rnn, x, &run);
   if (cg_tape_status(tape)) return NULL;
   cg_tensor **const from[STATES] = {part.h, part.c};
   for (int s = 0; s < tb->states; s++)

@@ -44,8 +44,8 @@ static void step(cg_tensor *W, int64_t B, cg_tensor **loss, double *want) {
 }
 
 /* A batch and a number of steps. What is put together is up to 256 rows of
- * products with fewer than 16, but for the first, and of more where the gradient
- * is large. */
+ * products with fewer than 16, but for the first, and of more where the
+ * gradient is large. */
 static const int sizes[][2] = {{1, 1},  {1, 2},  {1, 256}, {1, 257}, {1, 258},
                                {1, 600}, {3, 90}, {15, 18}, {15, 19}, {15, 40},
                                {16, 20}};

@@ -97,7 +97,7 @@ END_TEST
 
 enum { LSTM_IN = 6, GRU_IN = 7, AFFINE_ALL = 1 + 2 * GRU_IN };
 
-/* y, its gradients for gy = w, and those of the sum of the cubes of them all. */
+/* y, its gradients for gy = w, and those of the sum of the cubes of all. */
 static void derive(cg_tensor *y, cg_tensor *w, cg_tensor *const *in, int n,
                    cg_tensor **all) {
   cg_tensor *sum = cg_scalar(tape, cg_tensor_dtype(y), 0);

@@ -154,6 +154,17 @@ START_TEST(steps_are_numbered_from_the_first) {
   fine(tape);
   ck_assert_str_eq(cg_scope_path(tape, h[T + 2], path, sizeof path),
                    "rnn/l1/t=42");
+  const int64_t bad[] = {-1, INT64_MAX - T + 1, INT64_MAX};
+  for (int k = 0; k < N_OF(bad); k++) {
+    run.first_step = bad[k];
+    ck_assert_ptr_null(cg_rnn_forward_with(tape, w.rnn, w.x, &run).h);
+    failed(tape, CG_ERR_ARG, "rnn", "numbered from");
+  }
+  cg_tensor *y = cg_borrow(tape, CG_I64, 2, w.shape, w.y);
+  run.trace = NULL;
+  ck_assert_ptr_null(cg_many_to_many_loss(tape, w.rnn, w.fc, w.x, &run, y,
+                                          CG_REDUCE_SUM, CG_REDUCE_SUM, NULL));
+  failed(tape, CG_ERR_ARG, "rnn", "numbered from");
   cg_tape_free(tape);
   free_work(&w);
 }

@@ -131,9 +131,29 @@ static cg_status curvature(cg_tape *tape, world *w, bits *b, cg_error *err) {
   return status;
 }
 
+/* Windows that overlap, with a bound on what flows back in them. */
+static cg_status windows(cg_tape *tape, world *w, bits *b, cg_error *err) {
+  cg_state_clip clip = {.max_norm = 0.01};
+  cg_tbptt *tb = cg_tbptt_new(
+      the_net.rnn, &(cg_tbptt_config){.horizon = 3, .period = 2, .clip = &clip},
+      w->allocator, err);
+  cg_status status = tb ? CG_OK : err->status;
+  for (cg_window u; !status && (u = cg_tbptt_next(tb, T), u.begin < u.end);) {
+    cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(u.end - u.begin, B, I), 0.385);
+    cg_tensor *h = cg_tbptt_forward(tb, tape, x);
+    status = cg_backward(tape, cg_sum_all(tape, cg_square(tape, h)));
+  }
+  cg_tbptt_free(tb);
+  ck_assert(status || clip.clipped == 1);
+  for (int i = 0; i < w->n_leaves && !status; i++)
+    note_tensor(b, cg_tensor_grad(w->leaf[i]));
+  return status;
+}
+
 static const scenario trainings[] = {
     {.name = "RNN training", .run = train, .adds = true},
     {.name = "RNN hvp", .run = curvature},
+    {.name = "RNN truncated", .run = windows, .adds = true},
 };
 
 START_TEST(training_survives) {
@@ -259,7 +279,8 @@ int main(void) {
   snprintf(path, sizeof path, "test_sweep_nn.%d.safetensors", (int)getpid());
   TCase *tc = tcase_create("all");
   tcase_set_timeout(tc, 300);
-  tcase_add_loop_test(tc, training_survives, 0, 2 * N_OF(configs));
+  tcase_add_loop_test(tc, training_survives, 0,
+                      N_OF(trainings) * N_OF(configs));
   tcase_add_loop_test(tc, making_survives, 0, N_OF(configs));
 #ifdef CG_HAVE_JANSSON
   tcase_add_loop_test(tc, files_survive_with_an_allocator, 0, N_OF(configs));

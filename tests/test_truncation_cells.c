@@ -235,11 +235,58 @@ START_TEST(random_windows_are_clipped) {
 }
 END_TEST
 
+/* ---- scopes ---- */
+
+/* h_t = sin(W x_t + h_{t-1}); notes in what scope it was. */
+static char scopes[64];
+
+static cg_tensor *note_scope(cg_tape *tape, const cg_cell_args *a, cg_tensor *x,
+                             cg_tensor **state) {
+  char path[64];
+  cg_tensor *z = cg_matmul_t(tape, x, a->w[0], false, true);
+  state[0] = cg_sin(tape, cg_add(tape, z, state[0]));
+  cg_scope_path(tape, NULL, path, sizeof path);
+  ck_assert_int_eq(strncmp(path, "rnn/l0/t=", 9), 0);
+  strcat(strcat(scopes, " "), path + 9);
+  return NULL;
+}
+
+/* Steps have their numbers in the sequence, on either side of a clip. */
+START_TEST(scopes_number_the_steps_of_the_sequence) {
+  const cg_cell cell = {.name = "noting", .gates = 1, .n_states = 1,
+                        .params = {{.name = "weight_ih", .rows = CG_SIZE_GH,
+                                    .columns = CG_SIZE_I}},
+                        .step = note_scope};
+  cg_params *params = cg_params_new(NULL, CG_F64, NULL);
+  cg_rnn *rnn = cg_rnn_new(
+      params, "rnn",
+      &(cg_rnn_config){.custom = &cell, .input_size = 1, .hidden_size = 2},
+      NULL, NULL);
+  cg_state_clip clip = {.max_norm = 1};
+  cg_tbptt *tb = cg_tbptt_new(
+      rnn,
+      &(cg_tbptt_config){.horizon = 4, .period = 2, .clip = _i ? &clip : NULL},
+      NULL, NULL);
+  cg_tape *tape = cg_tape_new(NULL);
+  scopes[0] = '\0';
+  for (cg_window w; w = cg_tbptt_next(tb, 7), w.begin < w.end;) {
+    cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(w.end - w.begin, 1, 1), 0.3);
+    ck_assert_ptr_nonnull(cg_tbptt_forward(tb, tape, x));
+    strcat(scopes, ";");
+  }
+  ck_assert_str_eq(scopes, " 0 1; 0 1 2 3; 2 3 4 5; 3 4 5 6;");
+  cg_tape_free(tape);
+  cg_tbptt_free(tb);
+  cg_params_free(params);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("truncation_cells");
   tcase_add_loop_test(tc, any_cell_slides, 0, CG_CELL_COUNT + 1);
   tcase_add_test(tc, memory_is_that_of_a_window);
   tcase_add_loop_test(tc, fresh_steps_are_clipped, 0, CG_CELL_COUNT + 1);
   tcase_add_test(tc, random_windows_are_clipped);
+  tcase_add_loop_test(tc, scopes_number_the_steps_of_the_sequence, 0, 2);
   return run_case("truncation_cells", tc);
 }

@@ -208,7 +208,7 @@ typedef struct cg_rnn_run {
   const cg_rnn_trace *trace; /* unset: none. The state of a sequence that has
                                 ended (or, in reverse, not begun) stays. */
   int64_t first_step; /* the number of the first step in the scopes of the ops,
-                         such as where a window begins; unset: 0 */
+                         such as where a window begins; unset: 0. Less: ARG */
 } cg_rnn_run;
 
 /* cg_rnn_forward with all of that. NULL for `run`: nothing is set. */
