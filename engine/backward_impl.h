@@ -120,10 +120,8 @@ static inline void slot_finish(walk *w, cg_tensor *x) {
     slot_put_together(w, x);
 }
 /* Adds the product that g describes, but for C and scratch, in a plain walk; b
- * is the tensor that g's B is, or NULL. *clean, if wanted: was the sum before
- * this finite? Returns the sum, NULL after an error. */
-cg_tensor *slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g,
-                            bool *clean);
+ * is the tensor that g's B is, or NULL. */
+void slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g);
 /* Adds g to the gradient of the leaf behind `proxy`. */
 void slot_to_leaf(walk *w, cg_tensor *proxy, const cg_tensor *g);
 /* Forgets what the slot holds. */

@@ -67,7 +67,7 @@ static void multiply(walk *w, collected *c) {
                  .b = c->b,
                  .lda = c->m,
                  .ldb = c->n};
-  if (c->rows) slot_add_product(w, c->x, NULL, &g, NULL);
+  if (c->rows) slot_add_product(w, c->x, NULL, &g);
   c->rows = 0;
 }
 

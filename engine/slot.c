@@ -138,19 +138,15 @@ void slot_add(walk *w, cg_tensor *x, cg_tensor *g) {
   }
 }
 
-cg_tensor *slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g,
-                            bool *clean) {
+void slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g) {
   bool fresh;
   cg_tensor *sum = writable(w, x, &fresh);
-  if (!sum) return NULL;
-  if (clean) *clean = fresh || trace_is_finite(sum);
+  if (!sum) return;
   g->c = sum->data;
   g->ldc = g->n;
   g->accumulate = !fresh;
-  bool ready = gemm_prepare(w->tape, b, g, w->name);
-  if (ready) kernel_gemm(g);
+  if (gemm_prepare(w->tape, b, g, w->name)) kernel_gemm(g);
   tape_drop_scratch(w->tape);
-  return ready ? sum : NULL;
 }
 
 /* ---- ending ---- */
@@ -245,6 +241,16 @@ void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
   slot_add(v->walk, t_in(v->node)[i], g);
 }
 
+/* A tracer gets the product by itself, so that the sum is added up the same way
+ * whether anyone traces or not. */
+static bool trace_product(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
+                          bool tb) {
+  if (!tracing(v->tape)) return true;
+  cg_tensor *g = cg_matmul_t(v->tape, a, b, ta, tb);
+  if (g) trace_given(v, i, g);
+  return !v->tape->error.status;
+}
+
 void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
                         bool tb) {
   walk *w = v->walk;
@@ -257,10 +263,8 @@ void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
     cg_vjp_give(v, i, cg_matmul_t(v->tape, a, b, ta, tb));
     return;
   }
-  bool trace = tracing(w->tape), clean = false;
-  if (!trace && collect_product(w, x, &g)) return;
-  cg_tensor *sum = slot_add_product(w, x, b, &g, trace ? &clean : NULL);
-  if (sum && clean) trace_given(v, i, sum);
+  if (!trace_product(v, i, a, b, ta, tb)) return;
+  if (!collect_product(w, x, &g)) slot_add_product(w, x, b, &g);
 }
 
 /* Is g a part of operand i's gradient, from `start` on along `axis`? */

@@ -41,7 +41,7 @@ static bool begin(nd *it, const cg_tensor *x) {
 BAD_ROW(bad_row_32, uint32_t, 0x7F800000u)
 BAD_ROW(bad_row_64, uint64_t, 0x7FF0000000000000u)
 
-bool trace_is_finite(const cg_tensor *x) {
+static bool is_finite(const cg_tensor *x) {
   nd it;
   if (!dtype_is_float(x->dtype) || !begin(&it, x)) return true;
   bool bad = false;
@@ -135,12 +135,12 @@ static void fail(cg_tape *tape, const char *op, const sentence *s) {
 /* The first operand that is not finite, or n. */
 static int first_bad(cg_tensor *const *in, int n) {
   int i = 0;
-  while (i < n && trace_is_finite(in[i])) i++;
+  while (i < n && is_finite(in[i])) i++;
   return i;
 }
 
 void trace_result(const cg_call *call, const cg_tensor *y) {
-  if (trace_is_finite(y)) return;
+  if (is_finite(y)) return;
   sentence s = {.at = 0};
   int i = first_bad(call->in, call->n_in);
   if (i == call->n_in)
@@ -158,7 +158,7 @@ void trace_result(const cg_call *call, const cg_tensor *y) {
 /* ---- backward ---- */
 
 void trace_seed(const walk *w, const cg_tensor *seed, int i) {
-  if (trace_is_finite(seed)) return;
+  if (is_finite(seed)) return;
   sentence s = {.at = 0};
   say(&s, "the walk starts from seed %d: ", i);
   say_range(&s, seed);
@@ -166,7 +166,7 @@ void trace_seed(const walk *w, const cg_tensor *seed, int i) {
 }
 
 void trace_arrived(const cg_vjp *v) {
-  if (trace_is_finite(v->gy)) return;
+  if (is_finite(v->gy)) return;
   sentence s = {.at = 0};
   say(&s, "finite contributions to the gradient of the result have a sum that "
           "is not: ");
@@ -175,7 +175,7 @@ void trace_arrived(const cg_vjp *v) {
 }
 
 void trace_given(const cg_vjp *v, int i, const cg_tensor *g) {
-  if (trace_is_finite(g)) return;
+  if (is_finite(g)) return;
   const cg_tensor *y = v->node;
   sentence s = {.at = 0};
   say(&s, "its derivative rule gave operand %d (%s) ", i, t_label(t_in(y)[i]));
@@ -201,7 +201,7 @@ void trace_leaves(const walk *w, uint32_t stamp) {
   for (size_t i = 0; i < tape->n_proxies && !tape->error.status; i++) {
     const cg_tensor *p = tape->proxies[i];
     const cg_tensor *g = p->stamp >= stamp ? left_at(w, p) : NULL;
-    if (!g || trace_is_finite(g)) continue;
+    if (!g || is_finite(g)) continue;
     sentence s = {.at = 0};
     say(&s, "the gradient of %s is not finite, though the walk added finite "
             "contributions only: their sum overflowed, or it was so before: ",

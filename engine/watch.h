@@ -34,8 +34,6 @@ void trace_given(const cg_vjp *v, int i, const cg_tensor *g);
 /* The gradients of the leaves that the walk with this stamp reached. */
 void trace_leaves(const walk *w, uint32_t stamp);
 
-bool trace_is_finite(const cg_tensor *x);
-
 /* ---- the profiler's counts (profile.c) ---- */
 
 uint64_t profile_now(void);

@@ -270,22 +270,25 @@ END_TEST
 
 /* ---- and otherwise nothing changes ---- */
 
+enum { H = 8, STEPS = 100, GRADIENTS = H * H + H };
+
+/* So many steps that their products are added up several at a time. */
 static void steps(cg_tensor *W, cg_tensor *b, double *gradient) {
   cg_tape_reset(tape);
   cg_leaf_zero_grad(W);
   cg_leaf_zero_grad(b);
-  cg_tensor *h = cg_full(tape, CG_F64, CG_DIMS(5, 3), 0.217);
-  for (int t = 0; t < 6; t++)
+  cg_tensor *h = cg_full(tape, CG_F64, CG_DIMS(3, H), 0.217);
+  for (int t = 0; t < STEPS; t++)
     h = cg_tanh(tape, cg_addmm(tape, b, h, W, false, true));
   ck_assert_int_eq(cg_backward(tape, cg_sum_all(tape, h)), CG_OK);
-  cg_tensor_read(cg_tensor_grad(W), gradient, 9 * sizeof(double));
-  cg_tensor_read(cg_tensor_grad(b), gradient + 9, 3 * sizeof(double));
+  cg_tensor_read(cg_tensor_grad(W), gradient, H * H * sizeof(double));
+  cg_tensor_read(cg_tensor_grad(b), gradient + H * H, H * sizeof(double));
 }
 
 START_TEST(same_bits) {
-  const double w[] = {0.3, -0.7, 1.1, 0.05, 2.385, -0.4, 0.9, -1.3, 0.6};
-  cg_tensor *W = leaf_of(w, CG_DIMS(3, 3)), *b = leaf_of(w, CG_DIMS(3));
-  double traced[12], plain[12];
+  double w[H * H], traced[GRADIENTS], plain[GRADIENTS];
+  for (int i = 0; i < H * H; i++) w[i] = 0.6 * sin(2.385 * i + 0.3);
+  cg_tensor *W = leaf_of(w, CG_DIMS(H, H)), *b = leaf_of(w, CG_DIMS(H));
   steps(W, b, traced);
   cg_tape_trace_nonfinite(tape, false);
   steps(W, b, plain);

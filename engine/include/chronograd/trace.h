@@ -24,8 +24,9 @@ extern "C" {
  *
  * Ops that a rule applies are not traced one by one: what the rule gives is. An
  * intended infinity, such as a mask of -inf, is reported like any other.
- * Off, it costs nothing; on, about one more read of all values. Values and
- * gradients are the same bits either way. */
+ * Off, it costs nothing; on, about one more read of all values, and products
+ * that are added to gradients are computed once more. Values and gradients are
+ * the same bits either way. */
 CG_API bool cg_tape_trace_nonfinite(cg_tape *tape, bool on);
 
 #ifdef __cplusplus
