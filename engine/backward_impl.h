@@ -81,8 +81,9 @@ void walk_keep_gradient(walk *w, cg_tensor *x, cg_tensor *g);
 /* Marks the sorted nodes that depend on a marked tensor: T_PATH (grad.c). */
 void walk_mark_path(const walk *w);
 
+/* An inner walk may move the array. */
 static inline cg_tensor *walk_node(const walk *w, size_t i) {
-  return w->tape->order[w->sort.base + i]; /* an inner walk may move the array */
+  return w->tape->order[w->sort.base + i];
 }
 
 /* Around a walk, after its sort (nested.c). An inner walk puts aside what the

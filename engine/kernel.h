@@ -9,9 +9,9 @@
 #include <chronograd/tensor.h>
 
 /* Loops written once, compiled for several instruction sets, chosen at load
- * time. CG_ISA_AVX2 leaves out AVX-512; CG_ISA_BASELINE keeps the baseline only,
- * and so does the thread sanitizer, which is not ready yet when the choice is
- * made. */
+ * time. CG_ISA_AVX2 leaves out AVX-512; CG_ISA_BASELINE keeps the baseline
+ * only, and so does the thread sanitizer, which is not ready yet when the
+ * choice is made. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && \
     __GNUC__ >= 12 && !defined(__clang__) && !defined(CG_ISA_BASELINE) && \
     !defined(__SANITIZE_THREAD__)

@@ -127,7 +127,7 @@ void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
     lstm_grad_f64(rows, H, g, gy, y, c);
 }
 
-/* ---- gru: y = (h, n, r, u, p_n) from x and p, of parts r, u, n each, h' ---- */
+/* ---- gru: y = (h, n, r, u, p_n) from x and p of parts r, u, n; h' ---- */
 
 #define GRU(S, T, EXP, TANH)                                                 \
   CG_CLONES static void gru_##S(int64_t rows, int64_t H, T *y,               \

@@ -304,7 +304,9 @@ static void odd_column(const gemm_args *g, int64_t j) {
   kernel_gemm_column(&c, g->scratch);
 }
 
-/* The same for a transposed A: as a row of C^T = B^T A. */
+/* The same for a transposed A: as a row of C^T = B^T A. The last rows of C may
+ * be fewer than a register holds; it then reads those of A before them, too,
+ * which are there: the first ODD_ROWS, or all, are at least M_BLOCK. */
 static void odd_row(const gemm_args *g, int64_t j) {
   gemm_args c = {.dtype = g->dtype,
                  .ta = true,

@@ -16,7 +16,8 @@ static cg_status fail_shape(const cg_call *call, int i, const char *name,
   char have[96], want[96];
   return cg_call_fail(call, CG_ERR_SHAPE,
                       "%s is %s where z + x V^T is %s, which is to be [B, 3 H]",
-                      name, cg_tensor_shape_text(call->in[i], have, sizeof have),
+                      name,
+                      cg_tensor_shape_text(call->in[i], have, sizeof have),
                       shape_text(2, map->shape, want, sizeof want));
 }
 

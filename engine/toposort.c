@@ -75,9 +75,10 @@ static cg_status sort_on(walk *w) {
     __builtin_prefetch((const char *)x - AHEAD + 56, 1);
     if (!(x->flags & T_GRAD)) continue;
     if (x->stamp != s->stamp && !(s->turn && x->slot)) continue;
-    pending--;
+    /* Room for a turn is there from the first one on. */
     cg_status status = walk_push(tape, s->base + n, x);
     if (status) return status;
+    pending--;
     n++;
     cg_tensor **in = t_in(x);
     for (uint32_t i = 0; i < x->n_in; i++) pending += reach(w, in[i]);

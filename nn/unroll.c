@@ -89,13 +89,13 @@ static cg_rnn_trace trace_of(const cg_rnn_trace *all, int part, int64_t T) {
                         .c = all->c ? all->c + part * T : NULL};
 }
 
-/* The h_t of a cell whose steps make nothing else that is kept shall lie one
- * behind the other, as they are wanted in the end. */
+/* The h_t of a cell whose steps make nothing else that is kept, such as the
+ * simple one, shall lie one behind the other, as they are wanted in the end. */
 static void reserve_states(cg_tape *tape, const cg_rnn *rnn, int64_t T,
                            int64_t B) {
   size_t step = (size_t)B * (size_t)cg_rnn_width(rnn, 0), bytes;
   step *= cg_dtype_size(rnn->dtype);
-  if (rnn->cell->n_states == 1 &&
+  if (rnn->cell->n_states == 1 && rnn->cell->gates == 1 &&
       !__builtin_mul_overflow(step, (size_t)T, &bytes))
     cg_tape_reserve(tape, bytes);
 }

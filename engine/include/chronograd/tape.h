@@ -46,9 +46,9 @@ typedef struct cg_mark {
   uint64_t opaque[12]; /* the library's own */
 } cg_mark;
 
-/* Remembers the current end of the tape. What the tape knows of leaves that were
- * used before outlives a rewind to the mark: a loop that rewinds after every
- * step is fastest with a mark made behind a first step. */
+/* Remembers the current end of the tape. What the tape knows of leaves that
+ * were used before outlives a rewind to the mark: a loop that rewinds after
+ * every step is fastest with a mark made behind a first step. */
 CG_API cg_mark cg_tape_mark(const cg_tape *tape);
 /* Drops everything recorded after `mark`, including scopes opened since, and
  * clears the error. Costs the same however much is dropped; the memory is kept
