@@ -162,8 +162,22 @@ static void gemm_cblas(const gemm_args *g) {
 
 #endif
 
+/* What the sum of no terms leaves; matrices without elements have no memory
+ * that the kernels below could point to. */
+static void gemm_of_nothing(const gemm_args *g) {
+  const size_t size = g->dtype == CG_F32 ? 4 : 8;
+  char *row = g->c;
+  if (g->accumulate) return;
+  for (int64_t i = 0; i < g->m; i++, row += (size_t)g->ldc * size)
+    memset(row, 0, (size_t)g->n * size);
+}
+
 void kernel_gemm(const gemm_args *g) {
   if (g->m == 0 || g->n == 0) return; /* the other can be any number */
+  if (g->k == 0) {
+    gemm_of_nothing(g);
+    return;
+  }
   if (kernel_gemm_dots_suits(g)) {
     kernel_gemm_dots(g);
     return;
