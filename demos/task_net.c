@@ -8,10 +8,11 @@
 bool task_net_make(task_net *net, const task_net_config *c, cg_error *err) {
   cg_rng rng = cg_rng_seed(c->seed);
   *net = (task_net){.clip = c->clip};
+  const bool forgets = c->cell == CG_CELL_LSTM;
   cg_rnn_config rnn = {.cell = c->cell,
                        .input_size = c->inputs,
                        .hidden_size = c->hidden,
-                       .forget_bias = c->cell == CG_CELL_LSTM ? FORGET_BIAS : 0};
+                       .forget_bias = forgets ? FORGET_BIAS : 0};
   cg_linear_config fc = {.in_features = c->hidden, .out_features = c->outputs};
   cg_adam_config adam = {.lr = c->lr, .weight_decay = c->weight_decay};
   net->tape = cg_tape_new(NULL);
