@@ -14,12 +14,32 @@
 #include "bench.h"
 #include "groups.h"
 
+/* The c of the chains. */
+#define NEAR_1 (1 - 1e-9)
+
 typedef struct chain {
   cg_tape *tape;
   cg_tensor *a;
   long n;
   double c;
 } chain;
+
+static chain *chain_new(long n, double factor) {
+  chain *c = malloc(sizeof *c);
+  bench_check(c != NULL, "no memory");
+  *c = (chain){cg_tape_new(NULL), cg_leaf_new(NULL, CG_F64, 0, NULL, NULL), n,
+               factor};
+  bench_check(c->tape && c->a, "no memory");
+  cg_leaf_fill(c->a, 0.25);
+  cg_leaf_set_requires_grad(c->a, true);
+  return c;
+}
+
+static void chain_free(chain *c) {
+  cg_tape_free(c->tape);
+  cg_leaf_free(c->a);
+  free(c);
+}
 
 static void run(void *state) {
   chain *c = state;
@@ -35,18 +55,13 @@ static void run(void *state) {
 static double row(const char *name, const char *torch, long n, double factor,
                   double *bytes) {
   if (!bench_wanted(name)) return 0;
-  chain c = {cg_tape_new(NULL), cg_leaf_new(NULL, CG_F64, 0, NULL, NULL), n,
-             factor};
-  bench_check(c.tape && c.a, "no memory");
-  cg_leaf_fill(c.a, 0.25);
-  cg_leaf_set_requires_grad(c.a, true);
+  chain *c = chain_new(n, factor);
   double nodes = 2.0 * (double)n;
   double best = bench_measure(&(bench_case){
       .row = name, .unit = "ns/node", .scale = 1e9 / nodes, .run = run,
-      .state = &c, .torch = torch});
-  *bytes = (double)cg_tape_get_stats(c.tape).bytes_held / nodes;
-  cg_tape_free(c.tape);
-  cg_leaf_free(c.a);
+      .state = c, .torch = torch});
+  *bytes = (double)cg_tape_get_stats(c->tape).bytes_held / nodes;
+  chain_free(c);
   return best;
 }
 
@@ -79,22 +94,6 @@ static void graphs(void) {
   if (show && bytes > 0) bench_value(size, bytes, "B");
 }
 
-static chain *chain_new(long nodes) {
-  chain *c = malloc(sizeof *c);
-  bench_check(c != NULL, "no memory");
-  *c = (chain){cg_tape_new(NULL), cg_leaf_new(NULL, CG_F64, 0, NULL, NULL),
-               nodes / 2, 1 - 1e-9};
-  bench_check(c->tape && c->a, "no memory");
-  cg_leaf_set_requires_grad(c->a, true);
-  return c;
-}
-
-static void chain_free(chain *c) {
-  cg_tape_free(c->tape);
-  cg_leaf_free(c->a);
-  free(c);
-}
-
 static double seconds_of(chain *c, long times) {
   double start = bench_now();
   for (long i = 0; i < times; i++) run(c);
@@ -113,7 +112,8 @@ static void flatness(long least, long most) {
   enum { ROUNDS = 7 };
   const char *name = "scalar chain, most nodes over least, in turns";
   if (!bench_wanted(name)) return;
-  chain *small = chain_new(least), *large = chain_new(most);
+  chain *small = chain_new(least / 2, NEAR_1);
+  chain *large = chain_new(most / 2, NEAR_1);
   run(large); /* takes its memory */
   double ratio[ROUNDS];
   for (int i = 0; i < ROUNDS; i++)
@@ -130,7 +130,7 @@ static void chains(void) {
   for (long nodes = least; nodes <= most; nodes *= 10) {
     char name[64];
     snprintf(name, sizeof name, "scalar chain of %ld nodes", nodes);
-    row(name, NULL, nodes / 2, 1 - 1e-9, &bytes);
+    row(name, NULL, nodes / 2, NEAR_1, &bytes);
   }
   flatness(least, most);
 }
