@@ -9,13 +9,14 @@
 
 #include "nd.h"
 
-/* The better one of the number so far and the next. */
+/* The better one of the number so far and the next. (A | has no branch, which
+ * would keep the loops over lanes from becoming vector instructions.) */
 #define LARGER(next, so_far) \
-  ((next) > (so_far) || (next) != (next) ? (next) : (so_far))
+  (((next) > (so_far)) | ((next) != (next)) ? (next) : (so_far))
 #define SMALLER(next, so_far) \
-  ((next) < (so_far) || (next) != (next) ? (next) : (so_far))
+  (((next) < (so_far)) | ((next) != (next)) ? (next) : (so_far))
 
-enum { LANES = 16 };
+enum { LANES = 64 };
 
 /* ---- extremes ---- */
 
