@@ -2,6 +2,8 @@
  * same bits for any number of threads, and errors that change nothing. */
 #include "nn_test.h"
 
+#include <time.h>
+
 enum { T = 7, B = 37, I = 3, H = 5, K = 4 };
 
 typedef struct job {
@@ -137,6 +139,48 @@ START_TEST(any_number_of_threads) {
   rounds(&j, 1, 3, many); /* the split does change them */
   ck_assert(memcmp(one, many, sizeof one) != 0);
   cg_params_free(j.params);
+}
+END_TEST
+
+enum { WIDE = 1000 };
+
+/* Its gradient is below the least normal number; and it is long enough in the
+ * making for threads to be worth while. */
+static cg_tensor *tiny_loss(cg_tape *tape, const cg_shard *s, void *w) {
+  (void)s;
+  nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+  cg_tape_reset(tape);
+  cg_tensor *y = cg_mul_scalar(tape, w, 2e-160);
+  return cg_sum_all(tape, cg_mul_scalar(tape, y, 1e-150));
+}
+
+/* How many elements of the gradient are not 0, by those rules. */
+static int tiny_gradient(cg_data_parallel *p, cg_tensor *w, bool flush) {
+  int n = 0;
+  cg_flush_denormals(flush);
+  cg_leaf_zero_grad(w);
+  for (int i = 0; i < ROUNDS; i++)
+    ck_assert_int_eq(cg_data_parallel_backward(p, 4, CG_REDUCE_SUM, tiny_loss,
+                                               w, NULL, NULL),
+                     CG_OK);
+  cg_flush_denormals(false);
+  for (int i = 0; i < WIDE; i++)
+    n += cg_tensor_get(cg_tensor_grad(w), i) != 0;
+  return n;
+}
+
+/* Whoever computes a shard treats denormal numbers as the caller does now. */
+START_TEST(denormal_numbers) {
+  cg_tensor *w = some_leaf(7, CG_DIMS(WIDE));
+  const bool can = cg_flush_denormals(true);
+  for (int n_threads = 1; n_threads <= 4; n_threads++) {
+    cg_data_parallel *p = parallel_of(n_threads, 4);
+    ck_assert_int_eq(tiny_gradient(p, w, false), WIDE);
+    ck_assert_int_eq(tiny_gradient(p, w, true), can ? 0 : WIDE);
+    ck_assert_int_eq(tiny_gradient(p, w, false), WIDE);
+    cg_data_parallel_free(p);
+  }
+  cg_leaf_free(w);
 }
 END_TEST
 
@@ -325,6 +369,7 @@ int main(void) {
   tcase_set_timeout(tc, 100);
   tcase_add_loop_test(tc, gradient_of_the_whole_batch, 0, 6);
   tcase_add_test(tc, any_number_of_threads);
+  tcase_add_test(tc, denormal_numbers);
   tcase_add_test(tc, carried_states);
   tcase_add_test(tc, shards_of_a_batch);
   tcase_add_test(tc, a_failing_shard);

@@ -11,6 +11,7 @@
   X(optimizer)          \
   X(startup)            \
   X(long)               \
+  X(vanish)             \
   X(hvp)
 
 #define BENCH_DECLARE(group) void rows_##group(void);

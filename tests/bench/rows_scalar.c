@@ -3,8 +3,9 @@
  *
  * With c = 0.99, the peers' graph, gradients fall below the least normal number
  * after 70,000 steps, and a product that gives such a number takes the
- * processor some 150 cycles, whoever asks for it. The rows of chains have a c
- * so near to 1 that only memory tells a large graph from a small one.
+ * processor some 150 cycles, whoever asks for it, unless the thread flushes
+ * such numbers to zero, as some rows do. The rows of chains have a c so near to
+ * 1 that only memory tells a large graph from a small one.
  */
 #include <chronograd/engine.h>
 
@@ -79,21 +80,6 @@ static void show_flatness(const char *name, const span *s) {
   if (show && s->fastest > 0) bench_value(name, s->slowest / s->fastest, "x");
 }
 
-static void graphs(void) {
-  span s = {0};
-  double bytes = 0;
-  for (long n = 1000; n <= 1000000; n *= 10) {
-    char name[64], torch[64];
-    snprintf(name, sizeof name, "scalar graph n=%ld", n);
-    snprintf(torch, sizeof torch, "scalar %ld", n);
-    widen(&s, row(name, n <= 100000 ? torch : NULL, n, 0.99, &bytes));
-  }
-  show_flatness("scalar graph, slowest n over fastest", &s);
-  const char *size = "scalar graph, bytes per node";
-  bool show = bench_wanted(size);
-  if (show && bytes > 0) bench_value(size, bytes, "B");
-}
-
 static double seconds_of(chain *c, long times) {
   double start = bench_now();
   for (long i = 0; i < times; i++) run(c);
@@ -105,15 +91,14 @@ static int by_size(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* A node of the largest chain over one of the smallest. A large chain runs for
+/* A node of the largest graph over one of the smallest. A large graph runs for
  * a second, through good and bad moments of the machine, so the small one is
  * run as often as takes as many nodes, in turns; the median of the ratios. */
-static void flatness(long least, long most) {
+static void flatness(const char *name, double factor, long least, long most) {
   enum { ROUNDS = 7 };
-  const char *name = "scalar chain, most nodes over least, in turns";
   if (!bench_wanted(name)) return;
-  chain *small = chain_new(least / 2, NEAR_1);
-  chain *large = chain_new(most / 2, NEAR_1);
+  chain *small = chain_new(least / 2, factor);
+  chain *large = chain_new(most / 2, factor);
   run(large); /* takes its memory */
   double ratio[ROUNDS];
   for (int i = 0; i < ROUNDS; i++)
@@ -124,6 +109,31 @@ static void flatness(long least, long most) {
   chain_free(large);
 }
 
+static void graphs(void) {
+  span s = {0};
+  double bytes = 0;
+  for (long n = 1000; n <= 1000000; n *= 10) {
+    char name[64], torch[64];
+    snprintf(name, sizeof name, "scalar graph n=%ld", n);
+    snprintf(torch, sizeof torch, "scalar %ld", n);
+    widen(&s, row(name, n <= 100000 ? torch : NULL, n, 0.99, &bytes));
+  }
+  show_flatness("scalar graph, slowest n over fastest", &s);
+  flatness("scalar graph, most nodes over least, in turns", 0.99, 2000,
+           2000000);
+  for (long n = 100000; n <= 1000000; n *= 10) {
+    char name[64];
+    double any;
+    snprintf(name, sizeof name, "scalar graph n=%ld, denormals flushed", n);
+    cg_flush_denormals(true);
+    row(name, NULL, n, 0.99, &any);
+    cg_flush_denormals(false);
+  }
+  const char *size = "scalar graph, bytes per node";
+  bool show = bench_wanted(size);
+  if (show && bytes > 0) bench_value(size, bytes, "B");
+}
+
 static void chains(void) {
   const long least = 10000, most = bench_quick() ? 1000000 : 10000000;
   double bytes;
@@ -132,7 +142,8 @@ static void chains(void) {
     snprintf(name, sizeof name, "scalar chain of %ld nodes", nodes);
     row(name, NULL, nodes / 2, NEAR_1, &bytes);
   }
-  flatness(least, most);
+  flatness("scalar chain, most nodes over least, in turns", NEAR_1, least,
+           most);
 }
 
 void rows_scalar(void) {

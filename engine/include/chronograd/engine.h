@@ -20,14 +20,15 @@
  *     }
  *
  * Reading order: status, mem, rng, tensor, tape, ops, backward, checkpoint,
- * derivative, gradcheck, draw, trace, profile; and op.h or custom.h to write
- * ops of your own.
+ * derivative, gradcheck, draw, trace, profile, denormals; and op.h or custom.h
+ * to write ops of your own.
  */
 #ifndef CHRONOGRAD_ENGINE_H
 #define CHRONOGRAD_ENGINE_H
 
 #include <chronograd/status.h>
 #include <chronograd/mem.h>
+#include <chronograd/denormals.h>
 #include <chronograd/rng.h>
 #include <chronograd/reduction.h>
 #include <chronograd/tensor.h>

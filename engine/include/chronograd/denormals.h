@@ -1,0 +1,34 @@
+/* denormals.h - what becomes of numbers below the least normal one.
+ *
+ * Gradients that vanish along a recurrence pass through the denormal numbers
+ * (below 1.2e-38 in float32, below 2.2e-308 in float64) before they are zero,
+ * and a processor takes some 150 cycles for each operation on one of these: a
+ * walk back may take several times as long because of numbers that no sum will
+ * ever notice. A thread can have them taken as zero instead.
+ */
+#ifndef CHRONOGRAD_DENORMALS_H
+#define CHRONOGRAD_DENORMALS_H
+
+#include <stdbool.h>
+
+#include <chronograd/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* From now on the floating-point operations of the calling thread, not only
+ * those of this library, take denormal operands as zero and give zero where a
+ * result would be denormal (`on`), or follow IEEE 754 (not `on`; so do threads
+ * unless told otherwise). Gradients then differ from exact ones by less than
+ * the least normal number each; runs in the same mode give the same bits.
+ * Returns false, and changes nothing, if this processor has no such mode or the
+ * library does not know it (it does on x86-64). */
+CG_API bool cg_flush_denormals(bool on);
+/* Does the calling thread take denormal numbers as zero? */
+CG_API bool cg_flushes_denormals(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
