@@ -26,7 +26,7 @@ static cg_tensor *nested(cg_tensor *a, cg_tensor *b, choice *c) {
 
 /* One [D, D] tensor more. */
 static cg_tensor *random_op(cg_tape *t, cg_tensor *a, cg_tensor *b, choice *c) {
-  switch (cg_rng_below(&c->rng, c->depth > 0 ? 12 : 10)) {
+  switch (cg_rng_below(&c->rng, c->depth > 0 ? 13 : 11)) {
     case 0: return cg_tanh(t, a);
     case 1: return cg_add(t, a, b);
     case 2: return cg_mul(t, a, cg_tanh(t, b));
@@ -37,6 +37,7 @@ static cg_tensor *random_op(cg_tape *t, cg_tensor *a, cg_tensor *b, choice *c) {
     case 7: return cg_dropout(t, a, 0.3, &c->rng);
     case 8: return cg_linear(t, cg_tanh(t, a), W1, BIAS);
     case 9: return cg_add(t, cg_detach(t, a), b);
+    case 10: return cg_flip(t, a, (const int[]){0, 1}, 2);
     default: return nested(a, b, c);
   }
 }

@@ -138,6 +138,11 @@ START_TEST(bad_calls) {
   cg_leaf_set_requires_grad(W, false); /* since it was used */
   ck_assert_int_eq(into(tape, L, grads), CG_ERR_STALE);
   failed(tape, CG_ERR_STALE, "backward", "required a gradient");
+  cg_leaf_set_requires_grad(W, true);
+  ck_assert_int_eq(into(tape, net(tape, 0.1), grads), CG_OK);
+  cg_leaf_set_requires_grad(W, false); /* since the walk */
+  ck_assert_int_eq(cg_grads_add_to_leaves(grads), CG_ERR_STATE);
+  ck_assert_ptr_null(cg_tensor_grad(W));
   cg_grads_free(grads);
   cg_tape_free(tape);
 }
