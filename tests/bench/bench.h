@@ -75,6 +75,9 @@ sample measure_for(const bench_case *c, double seconds, double *peak);
 
 /* The most of `bound` that this core did just now, per second (probe.c). */
 double probe_once(bench_bound bound, double bytes);
+/* How many times as many multiply-adds two threads of this machine do as one:
+ * the most that a second thread can be worth just now. */
+double probe_two_threads(void);
 
 /* Asks an installed PyTorch for the same work (against.c): a pipe to a Python
  * program, which works when asked only. */

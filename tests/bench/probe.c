@@ -1,5 +1,7 @@
 /* probe.c - what this core can do at best: multiply-adds in registers, and
  * streams through memory of a given size. */
+#include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +47,52 @@ static double fma_rate(bool f64) {
   (void)sink;
   double lanes = BYTES / (f64 ? sizeof(double) : sizeof(float));
   return 2.0 * lanes * CHAINS * ROUNDS / (bench_clock() - start);
+}
+
+/* ---- multiply-adds of two threads ---- */
+
+enum { TURNS = 41, PAIR_ROUNDS = 10 * ROUNDS };
+
+static double fma_seconds(void) {
+  volatile float sink;
+  double start = bench_now();
+  sink = fma_f32(PAIR_ROUNDS, 0.999f);
+  (void)sink;
+  return bench_now() - start;
+}
+
+typedef struct half {
+  pthread_barrier_t *both;
+  double seconds;
+} half;
+
+static void *run_half(void *state) {
+  half *h = state;
+  pthread_barrier_wait(h->both);
+  h->seconds = fma_seconds();
+  return NULL;
+}
+
+/* The time until both are done. */
+static double pair_seconds(void) {
+  pthread_barrier_t both;
+  pthread_t thread;
+  half mine = {&both, 0}, other = {&both, 0};
+  pthread_barrier_init(&both, NULL, 2);
+  bench_check(!pthread_create(&thread, NULL, run_half, &other), "no thread");
+  run_half(&mine);
+  pthread_join(thread, NULL);
+  pthread_barrier_destroy(&both);
+  return fmax(mine.seconds, other.seconds);
+}
+
+double probe_two_threads(void) {
+  double ratio[TURNS];
+  for (int i = 0; i < TURNS; i++) {
+    double one = fma_seconds();
+    ratio[i] = 2 * one / pair_seconds();
+  }
+  return sample_of(ratio, TURNS).median;
 }
 
 /* ---- streams ---- */

@@ -62,6 +62,8 @@ static void row(train_shape s) {
 }
 
 void rows_threads(void) {
+  const char *probe = "train, multiply-adds of 2 threads over one";
+  if (bench_wanted(probe)) bench_value(probe, probe_two_threads(), "x");
   for (int i = 0; i < train_shape_count; i++) {
     train_shape s = train_shapes[i];
     if (s.B < 32) continue;
