@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "addmm.h"
 #include "index_operand.h"
 
 /* Says which operand does not fit, and all the shapes. */
@@ -53,4 +54,19 @@ cg_status gates_rows(const cg_call *call, int i, kernel_rows *rows) {
   }
   rows->ld = x->dims[1];
   return operand_dense(call, i, &rows->data);
+}
+
+cg_status gates_addend(const cg_call *call, int i, int64_t m, int64_t n,
+                       kernel_rows *rows) {
+  const cg_tensor *x = call->in[i];
+  const int64_t shape[2] = {m, n};
+  int64_t strides[2];
+  shape_expand_strides(2, shape, x->rank, t_shape(x), t_strides(x), strides);
+  *rows = (kernel_rows){x->data, strides[0]};
+  if (strides[1] == 1 || n <= 1) return CG_OK;
+  void *copy = cg_call_scratch(call, (size_t)(m * n) * dtype_size(x->dtype));
+  if (!copy) return cg_tape_status(call->tape);
+  addend_into(call, i, m, n, copy, n);
+  *rows = (kernel_rows){copy, n};
+  return CG_OK;
 }

@@ -12,6 +12,9 @@ cg_status gates_infer(const cg_call *call, const int *parts, int parts_out,
                       cg_spec *spec);
 /* For `forward`: the rows of operand i, in place or copied. */
 cg_status gates_rows(const cg_call *call, int i, kernel_rows *rows);
+/* The same for an operand that broadcasts to [m, n]. */
+cg_status gates_addend(const cg_call *call, int i, int64_t m, int64_t n,
+                       kernel_rows *rows);
 
 /* Part k of x, [B, H]. */
 static inline cg_tensor *gates_part(cg_tape *t, cg_tensor *x, int k,

@@ -59,19 +59,31 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
 #define FOR_BLOCKS                                                           \
   for (int64_t k = 0, m; m = H - k < LANES ? H - k : LANES, k < H; k += LANES)
 
-/* The row r of an operand. */
-#define ROW(T, x, r) ((const T *)(x).data + (r) * (x).ld)
+/* Adds the block of another operand, if there is one. */
+#define ADD(T, a, from, parts)                                               \
+  if (from)                                                                  \
+    for (int p = 0; p < (parts); p++) {                                      \
+      T more[LANES];                                                         \
+      load(more, (from) + p * H + k, m, sizeof *more);                       \
+      IN_LANES (a)[p][j] += more[j];                                         \
+    }
+
+/* The row r of an operand, or NULL. */
+#define ROW(T, x, r) \
+  ((x).data ? (const T *)(x).data + (r) * (x).ld : NULL)
 
 /* ---- lstm: y = (h, c, i, f, g, o) from z = (z_i, z_f, z_g, z_o), c' ---- */
 
 #define LSTM(S, T, EXP, TANH)                                                \
   CG_CLONES static void lstm_##S(int64_t rows, int64_t H, T *y,              \
-                                 kernel_rows zs, kernel_rows cs) {           \
+                                 kernel_rows zs, kernel_rows as,             \
+                                 kernel_rows cs) {                           \
     for (int64_t r = 0; r < rows; r++, y += 6 * H) {                         \
-      const T *z = ROW(T, zs, r), *c = ROW(T, cs, r);                        \
+      const T *z = ROW(T, zs, r), *b = ROW(T, as, r), *c = ROW(T, cs, r);    \
       FOR_BLOCKS {                                                           \
         T a[4][LANES], c0[1][LANES], out[6][LANES];                          \
         LOAD(a, z, 4);                                                       \
+        ADD(T, a, b, 4);                                                     \
         LOAD(c0, c, 1);                                                      \
         IN_LANES out[2][j] = 1 / (1 + EXP(-a[0][j]));                        \
         IN_LANES out[3][j] = 1 / (1 + EXP(-a[1][j]));                        \
@@ -112,11 +124,11 @@ LSTM(f32, float, expf, tanhf)
 LSTM(f64, double, exp, tanh)
 
 void kernel_lstm(cg_dtype dtype, int64_t rows, int64_t H, void *y,
-                 kernel_rows z, kernel_rows c) {
+                 kernel_rows z, kernel_rows a, kernel_rows c) {
   if (dtype == CG_F32)
-    lstm_f32(rows, H, y, z, c);
+    lstm_f32(rows, H, y, z, a, c);
   else
-    lstm_f64(rows, H, y, z, c);
+    lstm_f64(rows, H, y, z, a, c);
 }
 
 void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
@@ -131,14 +143,17 @@ void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
 
 #define GRU(S, T, EXP, TANH)                                                 \
   CG_CLONES static void gru_##S(int64_t rows, int64_t H, T *y,               \
-                                kernel_rows xs, kernel_rows ps,              \
-                                kernel_rows hs) {                            \
+                                kernel_gru_maps maps, kernel_rows hs) {      \
     for (int64_t r = 0; r < rows; r++, y += 5 * H) {                         \
-      const T *x = ROW(T, xs, r), *hp = ROW(T, ps, r), *h = ROW(T, hs, r);   \
+      const T *x = ROW(T, maps.x, r), *hp = ROW(T, maps.p, r);               \
+      const T *z = ROW(T, maps.z, r), *d = ROW(T, maps.d, r);                \
+      const T *h = ROW(T, hs, r);                                            \
       FOR_BLOCKS {                                                           \
         T a[3][LANES], b[3][LANES], h0[1][LANES], out[5][LANES];             \
         LOAD(a, x, 3);                                                       \
+        ADD(T, a, z, 3);                                                     \
         LOAD(b, hp, 3);                                                      \
+        ADD(T, b, d, 3);                                                     \
         LOAD(h0, h, 1);                                                      \
         IN_LANES out[2][j] = 1 / (1 + EXP(-(a[0][j] + b[0][j])));            \
         IN_LANES out[3][j] = 1 / (1 + EXP(-(a[1][j] + b[1][j])));            \
@@ -180,11 +195,11 @@ GRU(f32, float, expf, tanhf)
 GRU(f64, double, exp, tanh)
 
 void kernel_gru(cg_dtype dtype, int64_t rows, int64_t H, void *y,
-                kernel_rows xp, kernel_rows hp, kernel_rows h) {
+                const kernel_gru_maps *maps, kernel_rows h) {
   if (dtype == CG_F32)
-    gru_f32(rows, H, y, xp, hp, h);
+    gru_f32(rows, H, y, *maps, h);
   else
-    gru_f64(rows, H, y, xp, hp, h);
+    gru_f64(rows, H, y, *maps, h);
 }
 
 void kernel_gru_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,

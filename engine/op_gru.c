@@ -20,13 +20,14 @@ static cg_status gru_gates_infer(const cg_call *call, cg_spec *spec) {
 }
 
 static cg_status gru_gates_forward(const cg_call *call, cg_tensor *out) {
-  kernel_rows x, p, h;
-  cg_status status = gates_rows(call, 0, &x);
-  if (!status) status = gates_rows(call, 1, &p);
+  kernel_gru_maps maps = {0};
+  kernel_rows h;
+  cg_status status = gates_rows(call, 0, &maps.x);
+  if (!status) status = gates_rows(call, 1, &maps.p);
   if (!status) status = gates_rows(call, 2, &h);
   if (!status)
-    kernel_gru(out->dtype, out->dims[0], call->in[2]->dims[1], out->data, x, p,
-               h);
+    kernel_gru(out->dtype, out->dims[0], call->in[2]->dims[1], out->data,
+               &maps, h);
   return status;
 }
 

@@ -2,8 +2,9 @@
  *
  *   z + x V^T    and    d + h W^T.
  *
- * The second sum comes into being where the gates will stand in the result, the
- * first one in scratch memory.
+ * The second product comes into being where the gates will stand in the result,
+ * the first one in scratch memory; z and d are added when the gates are
+ * computed.
  */
 #include "addmm.h"
 #include "gates.h"
@@ -54,16 +55,15 @@ static cg_status gru_affine_forward(const cg_call *call, cg_tensor *out) {
   const size_t size = cg_dtype_size(dtype);
   char *to = (char *)out->data + (size_t)(GATES_AT * H) * size;
   void *sum = cg_call_scratch(call, (size_t)(3 * B * H) * size);
-  kernel_rows x = {sum, 3 * H}, p = {to, PARTS * H}, h0;
+  kernel_gru_maps maps = {.x = {sum, 3 * H}, .p = {to, PARTS * H}};
+  kernel_rows h0;
   if (!sum) return cg_tape_status(call->tape);
   cg_status status = gates_rows(call, H0, &h0);
-  if (status) return status;
-  addend_into(call, Z, B, 3 * H, sum, x.ld);
-  status = product_into(call, X, V, sum, x.ld);
-  if (status) return status;
-  addend_into(call, D, B, 3 * H, to, p.ld);
-  status = product_into(call, H_, W, to, p.ld);
-  if (!status) kernel_gru(dtype, B, H, out->data, x, p, h0);
+  if (!status) status = gates_addend(call, Z, B, 3 * H, &maps.z);
+  if (!status) status = gates_addend(call, D, B, 3 * H, &maps.d);
+  if (!status) status = product_into(call, X, V, sum, maps.x.ld, false);
+  if (!status) status = product_into(call, H_, W, to, maps.p.ld, false);
+  if (!status) kernel_gru(dtype, B, H, out->data, &maps, h0);
   return status;
 }
 
@@ -86,6 +86,7 @@ static const matmul_attr nt = {false, true};
 static const cg_op_case gru_affine_cases[] = {
     {"f[9] f[2,5] f[9,5] f[9] f[2,3] f[9,3] f[2,3]", &nt},
     {"f[2,3] f[2,1] f[3,1] f[3] f[2,4] f[3,4] f[2,1]", &nt},
+    {"f[2,1] f[2,1] f[6,1] f[6] f[2,4] f[6,4] f[2,2]", &nt},
     {"f[51] f[2,3] f[51,3] f[51] f[2,4] f[51,4] f[2,17]", &nt},
     {"f[6] f[0,5] f[6,5] f[6] f[0,2] f[6,2] f[0,2]", &nt},
 };

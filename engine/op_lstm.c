@@ -20,12 +20,12 @@ static cg_status lstm_gates_infer(const cg_call *call, cg_spec *spec) {
 }
 
 static cg_status lstm_gates_forward(const cg_call *call, cg_tensor *out) {
-  kernel_rows z, c;
+  kernel_rows z, c, none = {0};
   cg_status status = gates_rows(call, 0, &z);
   if (!status) status = gates_rows(call, 1, &c);
   if (!status)
     kernel_lstm(out->dtype, out->dims[0], call->in[1]->dims[1], out->data, z,
-                c);
+                none, c);
   return status;
 }
 

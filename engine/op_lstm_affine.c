@@ -2,8 +2,8 @@
  *
  *   z + h W^T    or    z + x V^T + h W^T.
  *
- * The sum comes into being where the gates will stand in the result, so it
- * takes no memory of its own.
+ * The products come into being where the gates will stand in the result, so they
+ * take no memory of their own; z is added when the gates are computed.
  */
 #include "addmm.h"
 #include "gates.h"
@@ -59,13 +59,13 @@ static cg_status lstm_affine_forward(const cg_call *call, cg_tensor *out) {
   const cg_dtype dtype = (cg_dtype)out->dtype;
   const int64_t B = out->dims[0], H = call->in[C]->dims[1];
   char *to = (char *)out->data + GATES_AT * H * (int64_t)cg_dtype_size(dtype);
-  kernel_rows z = {to, PARTS * H}, c;
+  const bool input = call->n_in > X;
+  kernel_rows sum = {to, PARTS * H}, z, c;
   cg_status status = gates_rows(call, C, &c);
-  if (status) return status;
-  addend_into(call, Z, B, 4 * H, to, z.ld);
-  if (call->n_in > X) status = product_into(call, X, V, to, z.ld);
-  if (!status) status = product_into(call, H_, W, to, z.ld);
-  if (!status) kernel_lstm(dtype, B, H, out->data, z, c);
+  if (!status) status = gates_addend(call, Z, B, 4 * H, &z);
+  if (!status && input) status = product_into(call, X, V, to, sum.ld, false);
+  if (!status) status = product_into(call, H_, W, to, sum.ld, input);
+  if (!status) kernel_lstm(dtype, B, H, out->data, sum, z, c);
   return status;
 }
 
@@ -87,6 +87,8 @@ static const cg_op_case lstm_affine_cases[] = {
     {"f[2,12] f[2,3] f[12,3] f[2,3]", &nt},
     {"f[12] f[2,3] f[12,3] f[2,3] f[2,5] f[12,5]", &nt},
     {"f[8] f[3,5] f[8,5] f[3,2]", &nt},
+    {"f[3,1] f[3,5] f[8,5] f[3,2]", &nt},
+    {"f[] f[2,5] f[8,5] f[2,2] f[2,3] f[8,3]", &nt},
     {"f[1,4] f[1,2] f[4,2] f[1,1] f[1,1] f[4,1]", &nt},
     {"f[2,68] f[2,3] f[68,3] f[2,17]", &nt},
     {"f[8] f[0,2] f[8,2] f[0,2] f[0,3] f[8,3]", &nt},
