@@ -52,6 +52,13 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
 #define LOAD(a, from, parts)                                                 \
   for (int p = 0; p < (parts); p++)                                          \
     load((a)[p], (from) + p * H + k, m, sizeof **(a))
+/* The same of the first n parts, the others zero. */
+#define LOAD_HEAD(a, from, n, parts)                                         \
+  for (int p = 0; p < (parts); p++)                                          \
+    if (p < (n))                                                             \
+      load((a)[p], (from) + p * H + k, m, sizeof **(a));                     \
+    else                                                                     \
+      memset((a)[p], 0, sizeof *(a));
 #define STORE(to, a, parts)                                                  \
   for (int p = 0; p < (parts); p++)                                          \
     store((to) + p * H + k, (a)[p], m, sizeof **(a))
@@ -96,13 +103,13 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
     }                                                                        \
   }                                                                          \
   CG_CLONES static void lstm_grad_##S(int64_t rows, int64_t H, T *g,         \
-                                      kernel_rows gys, kernel_rows ys,       \
-                                      kernel_rows cs) {                      \
+                                      kernel_rows gys, int given,            \
+                                      kernel_rows ys, kernel_rows cs) {      \
     for (int64_t r = 0; r < rows; r++, g += 5 * H) {                         \
       const T *gy = ROW(T, gys, r), *y = ROW(T, ys, r), *c = ROW(T, cs, r);  \
       FOR_BLOCKS {                                                           \
         T d[6][LANES], v[6][LANES], c0[1][LANES], q[LANES], out[5][LANES];   \
-        LOAD(d, gy, 6);                                                      \
+        LOAD_HEAD(d, gy, given, 6);                                          \
         LOAD(v, y, 6);                                                       \
         LOAD(c0, c, 1);                                                      \
         IN_LANES q[j] = TANH(v[1][j]);                                       \
@@ -132,11 +139,12 @@ void kernel_lstm(cg_dtype dtype, int64_t rows, int64_t H, void *y,
 }
 
 void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
-                      kernel_rows gy, kernel_rows y, kernel_rows c) {
+                      kernel_rows gy, int given, kernel_rows y,
+                      kernel_rows c) {
   if (dtype == CG_F32)
-    lstm_grad_f32(rows, H, g, gy, y, c);
+    lstm_grad_f32(rows, H, g, gy, given, y, c);
   else
-    lstm_grad_f64(rows, H, g, gy, y, c);
+    lstm_grad_f64(rows, H, g, gy, given, y, c);
 }
 
 /* ---- gru: y = (h, n, r, u, p_n) from x and p of parts r, u, n; h' ---- */
@@ -165,14 +173,14 @@ void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
     }                                                                        \
   }                                                                          \
   CG_CLONES static void gru_grad_##S(int64_t rows, int64_t H, T *g,          \
-                                     kernel_rows gys, kernel_rows ys,        \
-                                     kernel_rows hs) {                       \
+                                     kernel_rows gys, int given,             \
+                                     kernel_rows ys, kernel_rows hs) {       \
     for (int64_t row = 0; row < rows; row++, g += 7 * H) {                   \
       const T *gy = ROW(T, gys, row), *y = ROW(T, ys, row);                  \
       const T *h = ROW(T, hs, row);                                          \
       FOR_BLOCKS {                                                           \
         T d[5][LANES], v[5][LANES], h0[1][LANES], out[7][LANES];             \
-        LOAD(d, gy, 5);                                                      \
+        LOAD_HEAD(d, gy, given, 5);                                          \
         LOAD(v, y, 5);                                                       \
         LOAD(h0, h, 1);                                                      \
         IN_LANES {                                                           \
@@ -203,9 +211,10 @@ void kernel_gru(cg_dtype dtype, int64_t rows, int64_t H, void *y,
 }
 
 void kernel_gru_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
-                     kernel_rows gy, kernel_rows y, kernel_rows h) {
+                     kernel_rows gy, int given, kernel_rows y,
+                     kernel_rows h) {
   if (dtype == CG_F32)
-    gru_grad_f32(rows, H, g, gy, y, h);
+    gru_grad_f32(rows, H, g, gy, given, y, h);
   else
-    gru_grad_f64(rows, H, g, gy, y, h);
+    gru_grad_f64(rows, H, g, gy, given, y, h);
 }

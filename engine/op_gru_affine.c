@@ -70,7 +70,7 @@ static cg_status gru_affine_forward(const cg_call *call, cg_tensor *out) {
 static void gru_affine_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
   int64_t H = cg_vjp_in_shape(v, H0)[1];
-  cg_tensor *g = cg_gru_gates_grad(t, cg_vjp_gy(v), cg_vjp_out(v),
+  cg_tensor *g = cg_gru_gates_grad(t, cg_vjp_gy_head(v, 1, H), cg_vjp_out(v),
                                    cg_vjp_in(v, H0));
   cg_tensor *gx = cg_narrow(t, g, 1, 0, 3 * H);
   cg_tensor *gp = cg_narrow(t, g, 1, 3 * H, 3 * H);

@@ -72,7 +72,7 @@ static cg_status lstm_affine_forward(const cg_call *call, cg_tensor *out) {
 static void lstm_affine_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
   int64_t H = cg_vjp_in_shape(v, C)[1];
-  cg_tensor *g = cg_lstm_gates_grad(t, cg_vjp_gy(v), cg_vjp_out(v),
+  cg_tensor *g = cg_lstm_gates_grad(t, cg_vjp_gy_head(v, 1, H), cg_vjp_out(v),
                                     cg_vjp_in(v, C));
   cg_tensor *gz = cg_narrow(t, g, 1, 0, 4 * H);
   cg_vjp_give(v, Z, gz);
