@@ -241,16 +241,16 @@ typedef struct kernel_rows {
 } kernel_rows;
 
 /* y (contiguous) = (h, c, i, f, g, o) of each row, see cg_lstm_gates, from z + a
- * and c; z may be the last four parts of y, and a NULL. And g = (gz, gc') from
- * the first `given` parts of gy, the others being zero, y and c. */
+ * (or z, if a has no data) and c. And g = (gz, gc') from the first `given` parts
+ * of gy, the others being zero, y and c. */
 void kernel_lstm(cg_dtype dtype, int64_t rows, int64_t H, void *y,
                  kernel_rows z, kernel_rows a, kernel_rows c);
 void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
                       kernel_rows gy, int given, kernel_rows y,
                       kernel_rows c);
 /* y (contiguous) = (h, n, r, u, p_n) of each row, see cg_gru_gates, from x + z,
- * p + d and h'; p may be the last three parts of y, z and d may be NULL. And
- * g = (gx, gp, gh') from gy as above, y and h'. */
+ * p + d (z and d as a above) and h'. And g = (gx, gp, gh') from gy as above, y
+ * and h'. */
 typedef struct kernel_gru_maps {
   kernel_rows x, z, p, d;
 } kernel_gru_maps;

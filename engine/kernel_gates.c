@@ -75,6 +75,11 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
       IN_LANES (a)[p][j] += more[j];                                         \
     }
 
+/* Fetches where the blocks of the next row will be written: memory of the tape
+ * that was last touched a whole pass ago. */
+#define CLAIM(to, parts)                                                     \
+  for (int p = 0; p < (parts); p++) __builtin_prefetch((to) + p * H + k, 1)
+
 /* The row r of an operand, or NULL. */
 #define ROW(T, x, r) \
   ((x).data ? (const T *)(x).data + (r) * (x).ld : NULL)
@@ -89,6 +94,7 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
       const T *z = ROW(T, zs, r), *b = ROW(T, as, r), *c = ROW(T, cs, r);    \
       FOR_BLOCKS {                                                           \
         T a[4][LANES], c0[1][LANES], out[6][LANES];                          \
+        CLAIM(y + 6 * H, 6);                                                 \
         LOAD(a, z, 4);                                                       \
         ADD(T, a, b, 4);                                                     \
         LOAD(c0, c, 1);                                                      \
@@ -158,6 +164,7 @@ void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
       const T *h = ROW(T, hs, r);                                            \
       FOR_BLOCKS {                                                           \
         T a[3][LANES], b[3][LANES], h0[1][LANES], out[5][LANES];             \
+        CLAIM(y + 5 * H, 5);                                                 \
         LOAD(a, x, 3);                                                       \
         ADD(T, a, z, 3);                                                     \
         LOAD(b, hp, 3);                                                      \

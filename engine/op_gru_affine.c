@@ -2,15 +2,15 @@
  *
  *   z + x V^T    and    d + h W^T.
  *
- * The second product comes into being where the gates will stand in the result,
- * the first one in scratch memory; z and d are added when the gates are
- * computed.
+ * The products come into being in scratch memory, and z and d are added when the
+ * gates are computed: memory of the result, which is not in the cache, is
+ * written once.
  */
 #include "addmm.h"
 #include "gates.h"
 
 enum { Z, X, V, D, H_, W, H0, COUNT }; /* operands */
-enum { GATES_AT = 2, PARTS = 5 };      /* y = (h, n, r, u, p_n) */
+enum { PARTS = 5 };                    /* y = (h, n, r, u, p_n) */
 
 static cg_status fail_shape(const cg_call *call, int i, const char *name,
                             const cg_spec *map) {
@@ -52,17 +52,17 @@ static cg_status gru_affine_infer(const cg_call *call, cg_spec *spec) {
 static cg_status gru_affine_forward(const cg_call *call, cg_tensor *out) {
   const cg_dtype dtype = (cg_dtype)out->dtype;
   const int64_t B = out->dims[0], H = call->in[H0]->dims[1];
-  const size_t size = cg_dtype_size(dtype);
-  char *to = (char *)out->data + (size_t)(GATES_AT * H) * size;
-  void *sum = cg_call_scratch(call, (size_t)(3 * B * H) * size);
-  kernel_gru_maps maps = {.x = {sum, 3 * H}, .p = {to, PARTS * H}};
+  const int64_t width = 3 * H;
+  const size_t bytes = (size_t)(B * width) * cg_dtype_size(dtype);
+  void *x = cg_call_scratch(call, bytes), *p = cg_call_scratch(call, bytes);
+  kernel_gru_maps maps = {.x = {x, width}, .p = {p, width}};
   kernel_rows h0;
-  if (!sum) return cg_tape_status(call->tape);
+  if (!x || !p) return cg_tape_status(call->tape);
   cg_status status = gates_rows(call, H0, &h0);
-  if (!status) status = gates_addend(call, Z, B, 3 * H, &maps.z);
-  if (!status) status = gates_addend(call, D, B, 3 * H, &maps.d);
-  if (!status) status = product_into(call, X, V, sum, maps.x.ld, false);
-  if (!status) status = product_into(call, H_, W, to, maps.p.ld, false);
+  if (!status) status = gates_addend(call, Z, B, width, &maps.z);
+  if (!status) status = gates_addend(call, D, B, width, &maps.d);
+  if (!status) status = product_into(call, X, V, x, width, false);
+  if (!status) status = product_into(call, H_, W, p, width, false);
   if (!status) kernel_gru(dtype, B, H, out->data, &maps, h0);
   return status;
 }

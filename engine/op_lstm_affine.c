@@ -2,14 +2,15 @@
  *
  *   z + h W^T    or    z + x V^T + h W^T.
  *
- * The products come into being where the gates will stand in the result, so they
- * take no memory of their own; z is added when the gates are computed.
+ * The products come into being in scratch memory, and z is added when the gates
+ * are computed: memory of the result, which is not in the cache, is written
+ * once.
  */
 #include "addmm.h"
 #include "gates.h"
 
 enum { Z, H_, W, C, X, V };        /* operands; the last two may be missing */
-enum { GATES_AT = 2, PARTS = 6 };  /* y = (h, c, gates) */
+enum { PARTS = 6 };                /* y = (h, c, i, f, g, o) */
 
 static cg_status fail_shape(const cg_call *call, const cg_tensor *x,
                             const char *name, int64_t B, int64_t columns) {
@@ -58,14 +59,16 @@ static cg_status lstm_affine_infer(const cg_call *call, cg_spec *spec) {
 static cg_status lstm_affine_forward(const cg_call *call, cg_tensor *out) {
   const cg_dtype dtype = (cg_dtype)out->dtype;
   const int64_t B = out->dims[0], H = call->in[C]->dims[1];
-  char *to = (char *)out->data + GATES_AT * H * (int64_t)cg_dtype_size(dtype);
+  const size_t bytes = (size_t)(4 * B * H) * cg_dtype_size(dtype);
   const bool input = call->n_in > X;
-  kernel_rows sum = {to, PARTS * H}, z, c;
+  void *sum = cg_call_scratch(call, bytes);
+  kernel_rows s = {sum, 4 * H}, z, c;
+  if (!sum) return cg_tape_status(call->tape);
   cg_status status = gates_rows(call, C, &c);
   if (!status) status = gates_addend(call, Z, B, 4 * H, &z);
-  if (!status && input) status = product_into(call, X, V, to, sum.ld, false);
-  if (!status) status = product_into(call, H_, W, to, sum.ld, input);
-  if (!status) kernel_lstm(dtype, B, H, out->data, sum, z, c);
+  if (!status && input) status = product_into(call, X, V, sum, s.ld, false);
+  if (!status) status = product_into(call, H_, W, sum, s.ld, input);
+  if (!status) kernel_lstm(dtype, B, H, out->data, s, z, c);
   return status;
 }
 
