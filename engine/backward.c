@@ -24,9 +24,10 @@ enum { NODE_BYTES = 112 };
 /* ---- visit ---- */
 
 /* The complete gradient of x, taken out of its slot; the caller has the
- * slot's reference. NULL if nothing was given or after an error. */
+ * slot's reference. Of a part of it the zeros may be missing (slot_narrow.c).
+ * NULL if nothing was given or after an error. */
 static inline cg_tensor *take(walk *w, cg_tensor *x) {
-  slot_finish(w, x);
+  if (x->flags & T_PARTS) slot_put_together(w, x);
   cg_tensor *g = x->slot;
   x->slot = NULL;
   return g;
@@ -62,6 +63,7 @@ void walk_keep_gradient(walk *w, cg_tensor *x, cg_tensor *g) {
 
 /* What those who asked for x's gradient make of it. */
 static cg_tensor *look_at(walk *w, cg_tensor *x, cg_tensor *g) {
+  slot_fill(g);
   if (x->flags & T_OUTPUT) return segment_park(w, x, g);
   if (x->flags & T_HOOK) g = hook_apply(w, x, g);
   if (x->flags & T_TARGET) x->slot = g;

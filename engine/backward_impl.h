@@ -113,11 +113,33 @@ cg_status grad_for(cg_tape *tape, const char *name, cg_tensor *const *outputs,
 
 /* Adds g, of x's type and of a shape that x broadcasts to. */
 void slot_add(walk *w, cg_tensor *x, cg_tensor *g);
+/* Is x a leaf whose gradient is added to at once? */
+static inline bool slot_is_leaf(const walk *w, const cg_tensor *x) {
+  return (x->flags & (T_PROXY | T_HOOK)) == T_PROXY && !w->functional;
+}
+/* May the slot's tensor be written to? */
+static inline bool slot_exclusive(const cg_tensor *g) {
+  uint16_t want = T_TEMP | T_CONTIGUOUS;
+  return (g->flags & (want | T_VIEW)) == want && g->refs == 1;
+}
+/* A writable buffer with the sum so far for x, in a plain walk; *fresh says
+ * that nothing is in it yet, not even zeros. NULL after an error. */
+cg_tensor *slot_writable(walk *w, cg_tensor *x, bool *fresh);
+
+/* Gradients of which only a part was given and is written (slot_narrow.c). */
+static inline bool slot_partial(const cg_tensor *g) {
+  return g->flags & T_TEMP && g->given.end;
+}
+/* Writes the zeros of the rest. */
+void slot_fill_rest(cg_tensor *g);
+static inline void slot_fill(cg_tensor *g) {
+  if (slot_partial(g)) slot_fill_rest(g);
+}
+
 /* Puts together what was given in parts; x->slot is then a plain tensor. */
 void slot_put_together(walk *w, cg_tensor *x);
 static inline void slot_finish(walk *w, cg_tensor *x) {
-  bool parts = x->flags & T_PARTS;
-  if (parts || (x->slot && x->slot->flags & T_TEMP && x->slot->unset))
+  if (x->flags & T_PARTS || (x->slot && slot_partial(x->slot)))
     slot_put_together(w, x);
 }
 /* Adds the product that g describes, but for C and scratch, in a plain walk; b

@@ -22,12 +22,22 @@ enum {
   LESS = 4,           /* and has so many times the elements of the rows */
   MANY_ROWS = 256,    /* these never need company */
   FIRST_ROWS = 16,    /* room for so many at first */
+  LINE = 64,
+  LONG_ROW = 2048,
   MAX_BYTES = 1 << 20 /* of the rows of one leaf */
 };
 
+/* How far rows of n elements are apart: an odd number of cache lines, if they
+ * are long, lest columns compete for places in the cache. */
+static int64_t apart(const collected *c, int64_t n) {
+  const int64_t size = (int64_t)dtype_size(c->dtype), bytes = n * size;
+  return bytes < LONG_ROW || bytes % (2 * LINE) ? n : n + LINE / size;
+}
+
 /* Of a block with room for `cap` rows of either. */
 static size_t bytes_of(const collected *c, int64_t cap) {
-  return (size_t)((c->m + c->n) * cap) * dtype_size(c->dtype);
+  const int64_t row = apart(c, c->m) + apart(c, c->n);
+  return (size_t)(row * cap) * dtype_size(c->dtype);
 }
 
 static size_t row_bytes(const collected *c, int64_t n) {
@@ -65,8 +75,8 @@ static void multiply(walk *w, collected *c) {
                  .k = c->rows,
                  .a = c->a,
                  .b = c->b,
-                 .lda = c->m,
-                 .ldb = c->n};
+                 .lda = apart(c, c->m),
+                 .ldb = apart(c, c->n)};
   if (c->rows) slot_add_product(w, c->x, NULL, &g);
   c->rows = 0;
 }
@@ -88,10 +98,11 @@ static bool make_room(walk *w, collected *c, int64_t k) {
     tape_fail_mem(w->tape, status, w->name);
     return false;
   }
-  char *a = block, *b = a + row_bytes(c, c->m * cap);
+  const int64_t lda = apart(c, c->m), ldb = apart(c, c->n);
+  char *a = block, *b = a + row_bytes(c, lda * cap);
   if (c->a) {
-    memcpy(a, c->a, row_bytes(c, c->m * c->rows));
-    memcpy(b, c->b, row_bytes(c, c->n * c->rows));
+    memcpy(a, c->a, row_bytes(c, lda * c->rows));
+    memcpy(b, c->b, row_bytes(c, ldb * c->rows));
     pool_put(&w->tape->pool, c->a, bytes_of(c, c->cap));
   }
   c->a = a;
@@ -100,24 +111,26 @@ static bool make_room(walk *w, collected *c, int64_t k) {
   return true;
 }
 
-static void copy_rows(char *to, const void *from, int64_t rows, size_t bytes,
-                      size_t apart) {
-  if (apart == bytes) {
-    memcpy(to, from, (size_t)rows * bytes);
+/* n elements of each of g->k rows, which are ld apart, below the others. */
+static void copy_rows(const collected *c, char *to, int64_t n,
+                      const gemm_args *g, const void *from, int64_t ld) {
+  const size_t bytes = row_bytes(c, n), to_next = row_bytes(c, apart(c, n));
+  const size_t from_next = row_bytes(c, ld);
+  to += (size_t)c->rows * to_next;
+  if (from_next == bytes && to_next == bytes) {
+    memcpy(to, from, (size_t)g->k * bytes);
     return;
   }
-  for (int64_t i = 0; i < rows; i++)
-    memcpy(to + (size_t)i * bytes, (const char *)from + (size_t)i * apart,
+  for (int64_t i = 0; i < g->k; i++)
+    memcpy(to + (size_t)i * to_next, (const char *)from + (size_t)i * from_next,
            bytes);
 }
 
 static void append(walk *w, collected *c, const gemm_args *g) {
   if (c->rows + g->k > c->chunk) multiply(w, c);
   if (!make_room(w, c, g->k)) return;
-  const size_t size = dtype_size(g->dtype);
-  const size_t a = row_bytes(c, c->m), b = row_bytes(c, c->n);
-  copy_rows(c->a + (size_t)c->rows * a, g->a, g->k, a, (size_t)g->lda * size);
-  copy_rows(c->b + (size_t)c->rows * b, g->b, g->k, b, (size_t)g->ldb * size);
+  copy_rows(c, c->a, c->m, g, g->a, g->lda);
+  copy_rows(c, c->b, c->n, g, g->b, g->ldb);
   c->rows += g->k;
 }
 

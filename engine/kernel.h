@@ -240,18 +240,26 @@ typedef struct kernel_rows {
   int64_t ld;
 } kernel_rows;
 
-/* y (contiguous) = (h, c, i, f, g, o) of each row, see cg_lstm_gates; z may be
- * the last four parts of y. And g = (gz, gc') from gy, y and c. */
+/* y (contiguous) = (h, c, i, f, g, o) of each row, see cg_lstm_gates, from z + a
+ * (or z, if a has no data) and c. And g = (gz, gc') from the first `given` parts
+ * of gy, the others being zero, y and c. */
 void kernel_lstm(cg_dtype dtype, int64_t rows, int64_t H, void *y,
-                 kernel_rows z, kernel_rows c);
+                 kernel_rows z, kernel_rows a, kernel_rows c);
 void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
-                      kernel_rows gy, kernel_rows y, kernel_rows c);
-/* y (contiguous) = (h, n, r, u, p_n) of each row, see cg_gru_gates; p may be
- * the last three parts of y. And g = (gx, gp, gh') from gy, y and h'. */
+                      kernel_rows gy, int given, kernel_rows y,
+                      kernel_rows c);
+/* y (contiguous) = (h, n, r, u, p_n) of each row, see cg_gru_gates, from x + z,
+ * p + d (z and d as a above) and h'. And g = (gx, gp, gh') from gy as above, y
+ * and h'. */
+typedef struct kernel_gru_maps {
+  kernel_rows x, z, p, d;
+} kernel_gru_maps;
+
 void kernel_gru(cg_dtype dtype, int64_t rows, int64_t H, void *y,
-                kernel_rows xp, kernel_rows hp, kernel_rows h);
+                const kernel_gru_maps *maps, kernel_rows h);
 void kernel_gru_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
-                     kernel_rows gy, kernel_rows y, kernel_rows h);
+                     kernel_rows gy, int given, kernel_rows y,
+                     kernel_rows h);
 
 /* ---- random numbers (kernel_random.c), contiguous ---- */
 

@@ -60,7 +60,7 @@ static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
   };
   cg_status status = addmm_forward(call, out);
   if (!status && call->n_in == 5)
-    status = product_into(call, 3, 4, out->data, out->dims[1]);
+    status = product_into(call, 3, 4, out->data, out->dims[1], true);
   const kernel_map *phi = maps[phi_of(call->attr)];
   if (!status && phi) op_map_in_place(out, phi);
   return status;

@@ -20,20 +20,21 @@ static cg_status gru_gates_infer(const cg_call *call, cg_spec *spec) {
 }
 
 static cg_status gru_gates_forward(const cg_call *call, cg_tensor *out) {
-  kernel_rows x, p, h;
-  cg_status status = gates_rows(call, 0, &x);
-  if (!status) status = gates_rows(call, 1, &p);
+  kernel_gru_maps maps = {0};
+  kernel_rows h;
+  cg_status status = gates_rows(call, 0, &maps.x);
+  if (!status) status = gates_rows(call, 1, &maps.p);
   if (!status) status = gates_rows(call, 2, &h);
   if (!status)
-    kernel_gru(out->dtype, out->dims[0], call->in[2]->dims[1], out->data, x, p,
-               h);
+    kernel_gru(out->dtype, out->dims[0], call->in[2]->dims[1], out->data,
+               &maps, h);
   return status;
 }
 
 static void gru_gates_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
   int64_t H = cg_vjp_in_shape(v, 2)[1];
-  cg_tensor *g = cg_gru_gates_grad(t, cg_vjp_gy(v), cg_vjp_out(v),
+  cg_tensor *g = cg_gru_gates_grad(t, cg_vjp_gy_head(v, 1, H), cg_vjp_out(v),
                                    cg_vjp_in(v, 2));
   if (cg_vjp_needs(v, 0)) cg_vjp_give(v, 0, cg_narrow(t, g, 1, 0, 3 * H));
   if (cg_vjp_needs(v, 1)) cg_vjp_give(v, 1, cg_narrow(t, g, 1, 3 * H, 3 * H));
@@ -66,9 +67,9 @@ cg_tensor *cg_gru_gates(cg_tape *tape, cg_tensor *x, cg_tensor *p,
   return cg_record(tape, &cg_op_gru_gates, in, 3, NULL);
 }
 
-/* ---- gru_gates_grad: operands a (for gy), y, h' ---- */
+/* ---- gru_gates_grad: operands a (the first parts of gy), y, h' ---- */
 
-static const int grad_parts[] = {PARTS, PARTS, 1};
+static const int grad_parts[] = {-PARTS, PARTS, 1};
 
 static cg_status gru_gates_grad_infer(const cg_call *call, cg_spec *spec) {
   return gates_infer(call, grad_parts, 7, spec);
@@ -80,8 +81,10 @@ static cg_status gru_gates_grad_forward(const cg_call *call, cg_tensor *out) {
     cg_status status = gates_rows(call, i, &in[i]);
     if (status) return status;
   }
-  kernel_gru_grad(out->dtype, out->dims[0], call->in[2]->dims[1], out->data,
-                  in[0], in[1], in[2]);
+  const int64_t H = call->in[2]->dims[1];
+  const int given = gates_count(call->in[0]->dims[1], H, PARTS);
+  kernel_gru_grad(out->dtype, out->dims[0], H, out->data, in[0], given, in[1],
+                  in[2]);
   return CG_OK;
 }
 
@@ -94,12 +97,12 @@ static cg_status gru_gates_grad_forward(const cg_call *call, cg_tensor *out) {
 static void gru_gates_grad_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
   int64_t H = cg_vjp_in_shape(v, 2)[1];
-  cg_tensor *e_all = cg_vjp_gy(v), *a_all = cg_vjp_in(v, 0);
+  cg_tensor *e_all = cg_vjp_gy(v);
   cg_tensor *y_all = cg_vjp_in(v, 1), *h0 = cg_vjp_in(v, 2);
   cg_tensor *a[PARTS], *y[PARTS], *e[7];
   for (int k = 0; k < 7; k++) e[k] = gates_part(t, e_all, k, H);
   for (int k = 0; k < PARTS; k++) {
-    a[k] = gates_part(t, a_all, k, H);
+    a[k] = gates_part_or_zero(v, k, H);
     y[k] = gates_part(t, y_all, k, H);
   }
   cg_tensor *e_zr = cg_add(t, e[0], e[3]), *e_zu = cg_add(t, e[1], e[4]);
@@ -142,6 +145,8 @@ static void gru_gates_grad_vjp(cg_vjp *v) {
 static const cg_op_case gru_gates_grad_cases[] = {
     {"f[2,15] f[2,15] f[2,3]", NULL}, {"f[1,5] f[1,5] f[1,1]", NULL},
     {"f[1,85] f[1,85] f[1,17]", NULL}, {"f[0,10] f[0,10] f[0,2]", NULL},
+    {"f[2,3] f[2,15] f[2,3]", NULL}, {"f[1,51] f[1,85] f[1,17]", NULL},
+    {"f[2,0] f[2,0] f[2,0]", NULL},
 };
 
 const cg_op cg_op_gru_gates_grad = {

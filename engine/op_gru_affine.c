@@ -2,14 +2,15 @@
  *
  *   z + x V^T    and    d + h W^T.
  *
- * The second sum comes into being where the gates will stand in the result, the
- * first one in scratch memory.
+ * The products come into being in scratch memory, and z and d are added when the
+ * gates are computed: memory of the result, which is not in the cache, is
+ * written once.
  */
 #include "addmm.h"
 #include "gates.h"
 
 enum { Z, X, V, D, H_, W, H0, COUNT }; /* operands */
-enum { GATES_AT = 2, PARTS = 5 };      /* y = (h, n, r, u, p_n) */
+enum { PARTS = 5 };                    /* y = (h, n, r, u, p_n) */
 
 static cg_status fail_shape(const cg_call *call, int i, const char *name,
                             const cg_spec *map) {
@@ -51,26 +52,25 @@ static cg_status gru_affine_infer(const cg_call *call, cg_spec *spec) {
 static cg_status gru_affine_forward(const cg_call *call, cg_tensor *out) {
   const cg_dtype dtype = (cg_dtype)out->dtype;
   const int64_t B = out->dims[0], H = call->in[H0]->dims[1];
-  const size_t size = cg_dtype_size(dtype);
-  char *to = (char *)out->data + (size_t)(GATES_AT * H) * size;
-  void *sum = cg_call_scratch(call, (size_t)(3 * B * H) * size);
-  kernel_rows x = {sum, 3 * H}, p = {to, PARTS * H}, h0;
-  if (!sum) return cg_tape_status(call->tape);
+  const int64_t width = 3 * H;
+  const size_t bytes = (size_t)(B * width) * cg_dtype_size(dtype);
+  void *x = cg_call_scratch(call, bytes), *p = cg_call_scratch(call, bytes);
+  kernel_gru_maps maps = {.x = {x, width}, .p = {p, width}};
+  kernel_rows h0;
+  if (!x || !p) return cg_tape_status(call->tape);
   cg_status status = gates_rows(call, H0, &h0);
-  if (status) return status;
-  addend_into(call, Z, B, 3 * H, sum, x.ld);
-  status = product_into(call, X, V, sum, x.ld);
-  if (status) return status;
-  addend_into(call, D, B, 3 * H, to, p.ld);
-  status = product_into(call, H_, W, to, p.ld);
-  if (!status) kernel_gru(dtype, B, H, out->data, x, p, h0);
+  if (!status) status = gates_addend(call, Z, B, width, &maps.z);
+  if (!status) status = gates_addend(call, D, B, width, &maps.d);
+  if (!status) status = product_into(call, X, V, x, width, false);
+  if (!status) status = product_into(call, H_, W, p, width, false);
+  if (!status) kernel_gru(dtype, B, H, out->data, &maps, h0);
   return status;
 }
 
 static void gru_affine_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
   int64_t H = cg_vjp_in_shape(v, H0)[1];
-  cg_tensor *g = cg_gru_gates_grad(t, cg_vjp_gy(v), cg_vjp_out(v),
+  cg_tensor *g = cg_gru_gates_grad(t, cg_vjp_gy_head(v, 1, H), cg_vjp_out(v),
                                    cg_vjp_in(v, H0));
   cg_tensor *gx = cg_narrow(t, g, 1, 0, 3 * H);
   cg_tensor *gp = cg_narrow(t, g, 1, 3 * H, 3 * H);
@@ -86,6 +86,7 @@ static const matmul_attr nt = {false, true};
 static const cg_op_case gru_affine_cases[] = {
     {"f[9] f[2,5] f[9,5] f[9] f[2,3] f[9,3] f[2,3]", &nt},
     {"f[2,3] f[2,1] f[3,1] f[3] f[2,4] f[3,4] f[2,1]", &nt},
+    {"f[2,1] f[2,1] f[6,1] f[6] f[2,4] f[6,4] f[2,2]", &nt},
     {"f[51] f[2,3] f[51,3] f[51] f[2,4] f[51,4] f[2,17]", &nt},
     {"f[6] f[0,5] f[6,5] f[6] f[0,2] f[6,2] f[0,2]", &nt},
 };

@@ -20,19 +20,19 @@ static cg_status lstm_gates_infer(const cg_call *call, cg_spec *spec) {
 }
 
 static cg_status lstm_gates_forward(const cg_call *call, cg_tensor *out) {
-  kernel_rows z, c;
+  kernel_rows z, c, none = {0};
   cg_status status = gates_rows(call, 0, &z);
   if (!status) status = gates_rows(call, 1, &c);
   if (!status)
     kernel_lstm(out->dtype, out->dims[0], call->in[1]->dims[1], out->data, z,
-                c);
+                none, c);
   return status;
 }
 
 static void lstm_gates_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
   int64_t H = cg_vjp_in_shape(v, 1)[1];
-  cg_tensor *g = cg_lstm_gates_grad(t, cg_vjp_gy(v), cg_vjp_out(v),
+  cg_tensor *g = cg_lstm_gates_grad(t, cg_vjp_gy_head(v, 1, H), cg_vjp_out(v),
                                     cg_vjp_in(v, 1));
   if (cg_vjp_needs(v, 0)) cg_vjp_give(v, 0, cg_narrow(t, g, 1, 0, 4 * H));
   if (cg_vjp_needs(v, 1)) cg_vjp_give(v, 1, gates_part(t, g, 4, H));
@@ -61,9 +61,9 @@ cg_tensor *cg_lstm_gates(cg_tape *tape, cg_tensor *z, cg_tensor *c) {
   return record2(tape, &cg_op_lstm_gates, z, c);
 }
 
-/* ---- lstm_gates_grad: operands a (for gy), y, c' ---- */
+/* ---- lstm_gates_grad: operands a (the first parts of gy), y, c' ---- */
 
-static const int grad_parts[] = {PARTS, PARTS, 1};
+static const int grad_parts[] = {-PARTS, PARTS, 1};
 
 static cg_status lstm_gates_grad_infer(const cg_call *call, cg_spec *spec) {
   return gates_infer(call, grad_parts, 5, spec);
@@ -74,9 +74,10 @@ static cg_status lstm_gates_grad_forward(const cg_call *call, cg_tensor *out) {
   cg_status status = gates_rows(call, 0, &a);
   if (!status) status = gates_rows(call, 1, &y);
   if (!status) status = gates_rows(call, 2, &c);
+  const int64_t H = call->in[2]->dims[1];
+  const int given = gates_count(call->in[0]->dims[1], H, PARTS);
   if (!status)
-    kernel_lstm_grad(out->dtype, out->dims[0], call->in[2]->dims[1], out->data,
-                     a, y, c);
+    kernel_lstm_grad(out->dtype, out->dims[0], H, out->data, a, given, y, c);
   return status;
 }
 
@@ -89,11 +90,11 @@ static cg_status lstm_gates_grad_forward(const cg_call *call, cg_tensor *out) {
 static void lstm_gates_grad_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
   int64_t H = cg_vjp_in_shape(v, 2)[1];
-  cg_tensor *e = cg_vjp_gy(v), *a_all = cg_vjp_in(v, 0);
+  cg_tensor *e = cg_vjp_gy(v);
   cg_tensor *y_all = cg_vjp_in(v, 1), *c0 = cg_vjp_in(v, 2);
   cg_tensor *a[PARTS], *y[PARTS], *z[5];
   for (int k = 0; k < PARTS; k++) {
-    a[k] = gates_part(t, a_all, k, H);
+    a[k] = gates_part_or_zero(v, k, H);
     y[k] = gates_part(t, y_all, k, H);
     if (k < 5) z[k] = gates_part(t, e, k, H);
   }
@@ -139,6 +140,8 @@ static void lstm_gates_grad_vjp(cg_vjp *v) {
 static const cg_op_case lstm_gates_grad_cases[] = {
     {"f[2,18] f[2,18] f[2,3]", NULL}, {"f[1,6] f[1,6] f[1,1]", NULL},
     {"f[1,102] f[1,102] f[1,17]", NULL}, {"f[0,12] f[0,12] f[0,2]", NULL},
+    {"f[2,6] f[2,18] f[2,3]", NULL}, {"f[1,68] f[1,102] f[1,17]", NULL},
+    {"f[2,0] f[2,0] f[2,0]", NULL},
 };
 
 const cg_op cg_op_lstm_gates_grad = {

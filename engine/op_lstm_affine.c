@@ -2,14 +2,15 @@
  *
  *   z + h W^T    or    z + x V^T + h W^T.
  *
- * The sum comes into being where the gates will stand in the result, so it
- * takes no memory of its own.
+ * The products come into being in scratch memory, and z is added when the gates
+ * are computed: memory of the result, which is not in the cache, is written
+ * once.
  */
 #include "addmm.h"
 #include "gates.h"
 
 enum { Z, H_, W, C, X, V };        /* operands; the last two may be missing */
-enum { GATES_AT = 2, PARTS = 6 };  /* y = (h, c, gates) */
+enum { PARTS = 6 };                /* y = (h, c, i, f, g, o) */
 
 static cg_status fail_shape(const cg_call *call, const cg_tensor *x,
                             const char *name, int64_t B, int64_t columns) {
@@ -58,21 +59,23 @@ static cg_status lstm_affine_infer(const cg_call *call, cg_spec *spec) {
 static cg_status lstm_affine_forward(const cg_call *call, cg_tensor *out) {
   const cg_dtype dtype = (cg_dtype)out->dtype;
   const int64_t B = out->dims[0], H = call->in[C]->dims[1];
-  char *to = (char *)out->data + GATES_AT * H * (int64_t)cg_dtype_size(dtype);
-  kernel_rows z = {to, PARTS * H}, c;
+  const size_t bytes = (size_t)(4 * B * H) * cg_dtype_size(dtype);
+  const bool input = call->n_in > X;
+  void *sum = cg_call_scratch(call, bytes);
+  kernel_rows s = {sum, 4 * H}, z, c;
+  if (!sum) return cg_tape_status(call->tape);
   cg_status status = gates_rows(call, C, &c);
-  if (status) return status;
-  addend_into(call, Z, B, 4 * H, to, z.ld);
-  if (call->n_in > X) status = product_into(call, X, V, to, z.ld);
-  if (!status) status = product_into(call, H_, W, to, z.ld);
-  if (!status) kernel_lstm(dtype, B, H, out->data, z, c);
+  if (!status) status = gates_addend(call, Z, B, 4 * H, &z);
+  if (!status && input) status = product_into(call, X, V, sum, s.ld, false);
+  if (!status) status = product_into(call, H_, W, sum, s.ld, input);
+  if (!status) kernel_lstm(dtype, B, H, out->data, s, z, c);
   return status;
 }
 
 static void lstm_affine_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
   int64_t H = cg_vjp_in_shape(v, C)[1];
-  cg_tensor *g = cg_lstm_gates_grad(t, cg_vjp_gy(v), cg_vjp_out(v),
+  cg_tensor *g = cg_lstm_gates_grad(t, cg_vjp_gy_head(v, 1, H), cg_vjp_out(v),
                                     cg_vjp_in(v, C));
   cg_tensor *gz = cg_narrow(t, g, 1, 0, 4 * H);
   cg_vjp_give(v, Z, gz);
@@ -87,6 +90,8 @@ static const cg_op_case lstm_affine_cases[] = {
     {"f[2,12] f[2,3] f[12,3] f[2,3]", &nt},
     {"f[12] f[2,3] f[12,3] f[2,3] f[2,5] f[12,5]", &nt},
     {"f[8] f[3,5] f[8,5] f[3,2]", &nt},
+    {"f[3,1] f[3,5] f[8,5] f[3,2]", &nt},
+    {"f[] f[2,5] f[8,5] f[2,2] f[2,3] f[8,3]", &nt},
     {"f[1,4] f[1,2] f[4,2] f[1,1] f[1,1] f[4,1]", &nt},
     {"f[2,68] f[2,3] f[68,3] f[2,17]", &nt},
     {"f[8] f[0,2] f[8,2] f[0,2] f[0,3] f[8,3]", &nt},

@@ -169,13 +169,13 @@ void addend_into(const cg_call *call, int i, int64_t m, int64_t n, void *to,
 }
 
 cg_status product_into(const cg_call *call, int ia, int ib, void *to,
-                       int64_t ld) {
-  return product(call, call->in[ia], call->in[ib], to, ld, true);
+                       int64_t ld, bool add) {
+  return product(call, call->in[ia], call->in[ib], to, ld, add);
 }
 
 cg_status addmm_forward(const cg_call *call, cg_tensor *out) {
   addend_into(call, 0, out->dims[0], out->dims[1], out->data, out->dims[1]);
-  return product_into(call, 1, 2, out->data, out->dims[1]);
+  return product_into(call, 1, 2, out->data, out->dims[1], true);
 }
 
 void addmm_give(cg_vjp *v, cg_tensor *gy) {

@@ -41,37 +41,18 @@ static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy) {
                       "no memory for the gradient of %s", t_label(leaf));
 }
 
-static bool goes_to_leaf(const walk *w, const cg_tensor *x) {
-  return (x->flags & (T_PROXY | T_HOOK)) == T_PROXY && !w->functional;
-}
-
-/* May the slot's tensor be written to? */
-static bool exclusive(const cg_tensor *g) {
-  uint16_t want = T_TEMP | T_CONTIGUOUS;
-  return (g->flags & (want | T_VIEW)) == want && g->refs == 1;
-}
-
 /* Takes over a reference to g for the slot, and drops the frame's later. */
 static void put(cg_tensor *x, cg_tensor *g) {
   tape_retain(g);
   x->slot = g;
 }
 
-/* Writes the zeros of rows that nobody has given anything to. */
-static void fill_unset(cg_tensor *g) {
-  if (!(g->flags & T_TEMP) || !g->unset) return;
-  kernel_fill((cg_dtype)g->dtype, g->unset * t_strides(g)[0], g->data, 0);
-  g->unset = 0;
-}
-
-/* A writable buffer with the sum so far for x, in a plain walk; *fresh says
- * that nothing is in it yet, not even zeros. NULL after an error. */
-static cg_tensor *writable(walk *w, cg_tensor *x, bool *fresh) {
+cg_tensor *slot_writable(walk *w, cg_tensor *x, bool *fresh) {
   *fresh = false;
-  if (goes_to_leaf(w, x)) return leaf_gradient(w, x);
+  if (slot_is_leaf(w, x)) return leaf_gradient(w, x);
   cg_tensor *old = x->slot;
-  if (old) fill_unset(old);
-  if (old && exclusive(old)) return old;
+  if (old) slot_fill(old);
+  if (old && slot_exclusive(old)) return old;
   cg_tensor *g = tape_new_temp(w->tape, x->dtype, x->rank, t_shape(x));
   if (!g) return NULL;
   *fresh = !old;
@@ -111,7 +92,7 @@ static void add_recorded(walk *w, cg_tensor *x, cg_tensor *g) {
 /* A sum over axes straight into the slot or the leaf. */
 static void add_reduced(walk *w, cg_tensor *x, cg_tensor *g) {
   bool fresh;
-  cg_tensor *sum = writable(w, x, &fresh);
+  cg_tensor *sum = slot_writable(w, x, &fresh);
   if (!sum) return;
   if (fresh) kernel_fill(x->dtype, t_numel(x), sum->data, 0);
   int64_t strides[CG_MAX_RANK];
@@ -129,18 +110,18 @@ void slot_add(walk *w, cg_tensor *x, cg_tensor *g) {
     if (g) add_recorded(w, x, g);
   } else if (!same) {
     add_reduced(w, x, g);
-  } else if (!x->slot && !goes_to_leaf(w, x)) {
+  } else if (!x->slot && !slot_is_leaf(w, x)) {
     put(x, g);
   } else {
     bool fresh;
-    cg_tensor *sum = writable(w, x, &fresh);
+    cg_tensor *sum = slot_writable(w, x, &fresh);
     if (sum) add_into(sum, g);
   }
 }
 
 void slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g) {
   bool fresh;
-  cg_tensor *sum = writable(w, x, &fresh);
+  cg_tensor *sum = slot_writable(w, x, &fresh);
   if (!sum) return;
   g->c = sum->data;
   g->ldc = g->n;
@@ -153,7 +134,7 @@ void slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g) {
 
 void slot_put_together(walk *w, cg_tensor *x) {
   if (!(x->flags & T_PARTS)) {
-    fill_unset(x->slot);
+    slot_fill(x->slot);
     return;
   }
   cg_tensor *sum = parts_close(w, x);
@@ -169,7 +150,6 @@ void slot_drop(walk *w, cg_tensor *x) {
 /* ---- what derivative rules see ---- */
 
 cg_tape *cg_vjp_tape(const cg_vjp *v) { return v->tape; }
-cg_tensor *cg_vjp_gy(const cg_vjp *v) { return v->gy; }
 int cg_vjp_count(const cg_vjp *v) { return (int)v->node->n_in; }
 const void *cg_vjp_attr(const cg_vjp *v) { return t_attr(v->node); }
 cg_dtype cg_vjp_in_dtype(const cg_vjp *v, int i) {
@@ -265,72 +245,4 @@ void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
   }
   if (!trace_product(v, i, a, b, ta, tb)) return;
   if (!collect_product(w, x, &g)) slot_add_product(w, x, b, &g);
-}
-
-/* Is g a part of operand i's gradient, from `start` on along `axis`? */
-static bool fits_narrow(cg_vjp *v, int i, const cg_tensor *g, int axis,
-                        int64_t start) {
-  const cg_tensor *x = t_in(v->node)[i];
-  bool ok = g->dtype == x->dtype && g->rank == x->rank && axis >= 0 &&
-            axis < x->rank && start >= 0;
-  for (int k = 0; ok && k < x->rank; k++)
-    ok = k == axis ? start <= x->dims[k] - g->dims[k]
-                   : g->dims[k] == x->dims[k];
-  if (ok) return true;
-  char have[128], want[128];
-  return cg_tape_fail(v->tape, CG_ERR_SHAPE, v->node->op->name,
-                      "the derivative rule gave %s %s, from %lld on along "
-                      "axis %d, to operand %d, which is %s %s",
-                      cg_dtype_name(g->dtype),
-                      cg_tensor_shape_text(g, have, sizeof have),
-                      (long long)start, axis, i, cg_dtype_name(x->dtype),
-                      cg_tensor_shape_text(x, want, sizeof want));
-}
-
-/* A time loop gives the steps of one tensor from the last to the first: while
- * they come in that order, a part of the first axis is copied to where nothing
- * was, and zeros are never written. False if the part is to be added. */
-static bool extend_down(walk *w, cg_tensor *x, cg_tensor *g, int axis,
-                        int64_t start) {
-  if (axis != 0 || goes_to_leaf(w, x) || t_numel(x) == 0) return false;
-  if (tracing(w->tape)) return false; /* it looks into slots */
-  if (!x->slot) {
-    bool fresh;
-    cg_tensor *sum = writable(w, x, &fresh);
-    if (!sum) return true;
-    sum->unset = sum->dims[0];
-    int64_t above = sum->dims[0] - start - g->dims[0];
-    if (above) fill_unset(sum);
-  }
-  cg_tensor *sum = x->slot;
-  if (!exclusive(sum) || sum->unset != start + g->dims[0]) return false;
-  const int64_t at = start * t_strides(sum)[0];
-  kernel_copy((cg_dtype)g->dtype, g->rank, t_shape(g),
-              (char *)sum->data + at * (int64_t)dtype_size(g->dtype), g->data,
-              t_strides(g));
-  sum->unset = start;
-  return true;
-}
-
-void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
-                        int64_t start) {
-  walk *w = v->walk;
-  if (!g || w->tape->error.status || !cg_vjp_needs(v, i)) return;
-  g = tape_resolve(w->tape, g, v->node->op->name, i);
-  if (!g || !fits_narrow(v, i, g, axis, start)) return;
-  if (tracing(w->tape)) trace_given(v, i, g);
-  cg_tensor *x = t_in(v->node)[i];
-  if (w->recorded) {
-    parts_add(w, x, g, axis, start);
-    return;
-  }
-  if (extend_down(w, x, g, axis, start)) return;
-  bool fresh;
-  cg_tensor *sum = writable(w, x, &fresh);
-  if (!sum) return;
-  if (fresh) kernel_fill(x->dtype, t_numel(x), sum->data, 0);
-  char *at = (char *)sum->data + start * t_strides(sum)[axis] *
-                                     (int64_t)cg_dtype_size(x->dtype);
-  kernel_add_strided(x->dtype, g->rank, t_shape(g), at, t_strides(sum),
-                     g->data, t_strides(g));
 }

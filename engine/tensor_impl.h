@@ -59,7 +59,9 @@ struct cg_tensor {
   union {
     cg_tensor *grad;  /* the gradient of a leaf, or the retained one */
     struct gemm_forms *forms; /* PROXY: see gemm_operand.h, or NULL */
-    int64_t unset; /* TEMP in a slot: leading rows not yet written (slot.c) */
+    struct {
+      uint32_t begin, end; /* along axis_given */
+    } given; /* TEMP in a slot: what is written (slot_narrow.c); 0, 0: all */
   };
   uint32_t serial; /* position in the recording */
   uint32_t check;  /* tells a live tensor from other memory */
@@ -73,6 +75,7 @@ struct cg_tensor {
   uint16_t flags;
   uint8_t dtype;
   uint8_t rank;
+  uint8_t axis_given;
   int64_t dims[];
 };
 

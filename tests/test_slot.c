@@ -4,20 +4,25 @@
 
 enum { T = 5, N = 3 };
 
+static counter memory; /* whose blocks are full of other things than zeros */
 static cg_tape *tape;
 static double weight[4 * T]; /* of the k-th use */
 
 static void setup(void) {
-  tape = cg_tape_new(NULL);
+  counter_init(&memory);
+  tape = cg_tape_new(&(cg_tape_options){.allocator = &memory.allocator});
   ck_assert_ptr_nonnull(tape);
   cg_rng rng = cg_rng_seed(23);
   for (int i = 0; i < N_OF(weight); i++) weight[i] = cg_rng_normal(&rng);
 }
 
-static void teardown(void) { cg_tape_free(tape); }
+static void teardown(void) {
+  cg_tape_free(tape);
+  ck_assert_uint_eq(memory.live_blocks, 0);
+}
 
 /* Rows in the order of their use; a walk meets the last one first. -1 uses all
- * of x, 10 + r rows r and r + 1, 20 + j column j. */
+ * of x, 10 + r rows r and r + 1, 20 + j column j, 30 + j columns j and j + 1. */
 static const int uses[][8] = {
     {0, 1, 2, 3, 4, -2},     /* a time loop */
     {4, 3, 2, 1, 0, -2},     /* the other way */
@@ -30,12 +35,21 @@ static const int uses[][8] = {
     {10, 2, 13, -2},         /* several rows */
     {11, 12, 13, -2},        /* that overlap */
     {20, 3, 4, 21, -2},      /* columns */
+    {20, 21, 22, -2},
+    {22, 21, 20, -2},
+    {20, 22, -2},
+    {21, -2},
+    {30, 22, -2},
+    {20, 31, -2},
+    {30, 31, -2},
+    {21, -1, 20, -2},
     {4, -2},
     {0, -2},
 };
 
 static cg_tensor *use(cg_tensor *x, int what) {
   if (what == -1) return x;
+  if (what >= 30) return cg_narrow(tape, x, 1, what - 30, 2);
   if (what >= 20) return cg_select(tape, x, 1, what - 20);
   if (what >= 10) return cg_narrow(tape, x, 0, what - 10, 2);
   return cg_select(tape, x, 0, what);
@@ -43,6 +57,7 @@ static cg_tensor *use(cg_tensor *x, int what) {
 
 static bool is_used(int what, int row, int column) {
   if (what == -1) return true;
+  if (what >= 30) return column == what - 30 || column == what - 29;
   if (what >= 20) return column == what - 20;
   if (what >= 10) return row == what - 10 || row == what - 9;
   return row == what;
@@ -119,11 +134,91 @@ START_TEST(a_hook_sees_zeros_where_nothing_came) {
 }
 END_TEST
 
+/* ---- rules that read no more than they must ---- */
+
+/* y = x, by a rule that reads gy's head along `axis`, and all of gy besides if
+ * `whole`. */
+static struct {
+  int axis;
+  int64_t unit, length; /* of the head */
+  bool whole;
+} head;
+
+static cg_status same_infer(const cg_call *call, cg_spec *spec) {
+  cg_spec_like(spec, call->in[0]);
+  return CG_OK;
+}
+
+static cg_status same_forward(const cg_call *call, cg_tensor *out) {
+  return cg_tensor_read(call->in[0], cg_out_data(out),
+                        (size_t)cg_tensor_numel(out) * sizeof(double));
+}
+
+static void head_vjp(cg_vjp *v) {
+  cg_tensor *g = cg_vjp_gy_head(v, head.axis, head.unit);
+  head.length = cg_tensor_dim(g, head.axis);
+  cg_vjp_give_narrow(v, 0, g, head.axis, 0);
+  if (head.whole) cg_vjp_give(v, 0, cg_vjp_gy(v));
+}
+
+static const cg_op head_op = {.name = "head", .min_in = 1, .max_in = 1,
+                              .infer = same_infer, .forward = same_forward,
+                              .vjp = head_vjp};
+
+START_TEST(a_head_has_all_that_is_not_zero) {
+  double want[T * N];
+  cg_tensor *w = leaf(), *x = cg_mul_scalar(tape, w, 1), *g;
+  cg_tensor *y = cg_record(tape, &head_op, &x, 1, NULL);
+  cg_tensor *loss = loss_of(y, uses[_i], want);
+  for (int how = 0; how < 24; how++) {
+    head.axis = how & 1;
+    head.whole = how & 2;
+    head.unit = 1 + how / 8;
+    ck_assert_int_eq(cg_grad(tape, &loss, 1, NULL, &w, 1, &g,
+                             how & 4 ? CG_CREATE_GRAPH : 0), CG_OK);
+    for (int i = 0; i < T * N; i++)
+      near(cg_tensor_get(g, i), (head.whole ? 2 : 1) * want[i], 1e-13);
+    if (how & 4) ck_assert_int_eq(head.length, head.axis ? N : T);
+  }
+  cg_leaf_free(w);
+}
+END_TEST
+
+/* Uses of y, how its head is asked for, and how long that is. */
+static const struct {
+  int uses[4], axis, unit, length;
+} heads[] = {
+    {{20, -2}, 1, 1, 1},     {{20, -2}, 1, 2, 2},     {{20, -2}, 1, 3, 3},
+    {{21, -2}, 1, 1, 2},     {{20, 21, -2}, 1, 1, 2}, {{21, 20, -2}, 1, 1, 2},
+    {{30, -2}, 1, 1, 2},     {{22, -2}, 1, 1, 3},     {{20, 22, -2}, 1, 1, 3},
+    {{20, -1, -2}, 1, 1, 3}, {{20, 20, -2}, 1, 1, 3}, {{20, -2}, 0, 1, T},
+    {{20, -2}, 1, 0, 3},     {{0, 1, -2}, 0, 1, 2},   {{2, -2}, 0, 4, 4},
+    {{10, -2}, 1, 1, 3},     {{20, -2}, 1, 9, 3},
+};
+
+START_TEST(a_head_is_as_short_as_its_parts_allow) {
+  double want[T * N];
+  cg_tensor *w = leaf();
+  cg_tensor *y = cg_record(tape, &head_op, &w, 1, NULL);
+  head.axis = heads[_i].axis;
+  head.unit = heads[_i].unit;
+  head.whole = false;
+  cg_tensor *loss = loss_of(y, heads[_i].uses, want);
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  ck_assert_int_eq(head.length, heads[_i].length);
+  near_all(cg_tensor_grad(w), want, T * N, 1e-13);
+  cg_leaf_free(w);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("all");
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_loop_test(tc, parts_in_any_order, 0, N_OF(uses));
   tcase_add_loop_test(tc, parts_of_a_leaf, 0, N_OF(uses));
   tcase_add_loop_test(tc, a_hook_sees_zeros_where_nothing_came, 0, N_OF(uses));
+  tcase_add_loop_test(tc, a_head_has_all_that_is_not_zero, 0, N_OF(uses));
+  tcase_add_loop_test(tc, a_head_is_as_short_as_its_parts_allow, 0,
+                      N_OF(heads));
   return run_case("slot", tc);
 }

@@ -81,6 +81,11 @@ typedef struct cg_vjp cg_vjp;
 CG_API cg_tape *cg_vjp_tape(const cg_vjp *v);
 /* gy, the gradient of the loss with respect to the result. */
 CG_API cg_tensor *cg_vjp_gy(const cg_vjp *v);
+/* gy up to where only zeros follow along `axis`, as far as that is known from
+ * the parts that were given (cg_vjp_give_narrow): its first n indices there, n
+ * a multiple of `unit` that is above 0, or all of it. For results with parts
+ * that nobody may have used; in a recorded walk gy comes whole. */
+CG_API cg_tensor *cg_vjp_gy_head(cg_vjp *v, int axis, int64_t unit);
 /* The number of operands. */
 CG_API int cg_vjp_count(const cg_vjp *v);
 /* Operand i and the result, with the values they had when recorded; asking for

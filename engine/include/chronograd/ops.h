@@ -359,12 +359,13 @@ CG_API cg_tensor *cg_layer_norm_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y,
  * nothing. */
 CG_API cg_tensor *cg_lstm_gates(cg_tape *tape, cg_tensor *z, cg_tensor *c);
 /* A whole step: cg_lstm_gates(z + x V^T + h W^T, c), where z broadcasts to
- * [B, 4H], element for element what that op makes of cg_addmm; but the sum is
- * not kept. x [B, I] and V [4H, I] may both be NULL, h is [B, R], W [4H, R]. */
+ * [B, 4H], what that op makes of cg_addmm, to rounding; but the sum is not
+ * kept. x [B, I] and V [4H, I] may both be NULL, h is [B, R], W [4H, R]. */
 CG_API cg_tensor *cg_lstm_affine(cg_tape *tape, cg_tensor *z, cg_tensor *x,
                                  cg_tensor *V, cg_tensor *h, cg_tensor *W,
                                  cg_tensor *c);
-/* Its derivative as an op: (gz, gc') [B, 5H] from gy and y [B, 6H], and c'. */
+/* Its derivative as an op: (gz, gc') [B, 5H] from gy and y [B, 6H], and c'. Of
+ * gy the last parts may be missing, for zeros (cg_vjp_gy_head). */
 CG_API cg_tensor *cg_lstm_gates_grad(cg_tape *tape, cg_tensor *gy,
                                      cg_tensor *y, cg_tensor *c);
 /* The same of a GRU: from what the input and the state contribute, x and p
@@ -374,8 +375,8 @@ CG_API cg_tensor *cg_lstm_gates_grad(cg_tape *tape, cg_tensor *gy,
  *   n = tanh(x_n + r p_n)             h = (1 - u) n + u h' */
 CG_API cg_tensor *cg_gru_gates(cg_tape *tape, cg_tensor *x, cg_tensor *p,
                                cg_tensor *h);
-/* Its derivative as an op: (gx, gp, gh') [B, 7H] from gy and y [B, 5H], and
- * h'. */
+/* Its derivative as an op: (gx, gp, gh') [B, 7H] from gy, of which the last
+ * parts may be missing, and y [B, 5H], and h'. */
 CG_API cg_tensor *cg_gru_gates_grad(cg_tape *tape, cg_tensor *gy, cg_tensor *y,
                                     cg_tensor *h);
 /* The two maps of a step of a GRU: z + x V^T and d + h W^T. */

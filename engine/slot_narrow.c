@@ -1,0 +1,159 @@
+/* slot_narrow.c - what derivative rules give to a part of a tensor in a plain
+ * walk.
+ *
+ * A time loop gives the steps of one tensor from the last to the first, and a
+ * cell gives the parts of its state. So while parts adjoin, they are copied to
+ * where nothing was, and what lies beside them is not written: its zeros are
+ * only when somebody reads it.
+ */
+#include <chronograd/ops.h>
+
+#include "backward_impl.h"
+#include "kernel.h"
+#include "watch.h"
+
+/* ---- a part of a tensor ---- */
+
+typedef struct part {
+  int axis;
+  int64_t start, length;
+} part;
+
+/* Its shape, into `shape`, and where it begins. */
+static void *place(const cg_tensor *x, part p, int64_t *shape) {
+  for (int i = 0; i < x->rank; i++)
+    shape[i] = i == p.axis ? p.length : x->dims[i];
+  return (char *)x->data +
+         p.start * t_strides(x)[p.axis] * (int64_t)dtype_size(x->dtype);
+}
+
+static void copy_part(const cg_tensor *x, part p, const cg_tensor *g) {
+  int64_t shape[CG_MAX_RANK];
+  void *to = place(x, p, shape);
+  kernel_copy_strided((cg_dtype)x->dtype, x->rank, shape, to, t_strides(x),
+                      g->data, t_strides(g));
+}
+
+static void add_part(const cg_tensor *x, part p, const cg_tensor *g) {
+  int64_t shape[CG_MAX_RANK];
+  void *to = place(x, p, shape);
+  kernel_add_strided((cg_dtype)x->dtype, x->rank, shape, to, t_strides(x),
+                     g->data, t_strides(g));
+}
+
+/* x is contiguous. */
+static void zero_part(const cg_tensor *x, part p) {
+  const int64_t inner = t_strides(x)[p.axis], row = x->dims[p.axis] * inner;
+  const int64_t size = (int64_t)dtype_size(x->dtype), n = t_numel(x);
+  char *at = (char *)x->data + p.start * inner * size;
+  if (p.length == 0) return;
+  for (int64_t i = 0; i < n; i += row, at += row * size)
+    kernel_fill((cg_dtype)x->dtype, p.length * inner, at, 0);
+}
+
+/* ---- what of a slot's tensor is written ---- */
+
+static void set_given(cg_tensor *g, int axis, int64_t begin, int64_t end) {
+  bool all = begin == 0 && end == g->dims[axis];
+  g->axis_given = (uint8_t)axis;
+  g->given.begin = all ? 0 : (uint32_t)begin;
+  g->given.end = all ? 0 : (uint32_t)end;
+}
+
+void slot_fill_rest(cg_tensor *g) {
+  const int axis = g->axis_given;
+  const int64_t begin = g->given.begin, end = g->given.end;
+  zero_part(g, (part){axis, 0, begin});
+  zero_part(g, (part){axis, end, g->dims[axis] - end});
+  set_given(g, axis, 0, g->dims[axis]);
+}
+
+/* Copies g to where nothing was; false if there was something or it would not
+ * adjoin. */
+static bool extend(walk *w, cg_tensor *x, const cg_tensor *g, part p) {
+  const int64_t size = x->dims[p.axis], end = p.start + p.length;
+  if (slot_is_leaf(w, x) || t_numel(g) == 0 || size > UINT32_MAX) return false;
+  if (tracing(w->tape)) return false; /* it looks into slots */
+  cg_tensor *sum = x->slot;
+  if (!sum) {
+    bool fresh;
+    sum = slot_writable(w, x, &fresh);
+    if (!sum) return true;
+    set_given(sum, p.axis, p.start, end);
+  } else {
+    if (!slot_exclusive(sum) || !slot_partial(sum) ||
+        sum->axis_given != p.axis)
+      return false;
+    const int64_t first = sum->given.begin, last = sum->given.end;
+    if (end != first && p.start != last) return false;
+    if (end == first)
+      set_given(sum, p.axis, p.start, last);
+    else
+      set_given(sum, p.axis, first, end);
+  }
+  copy_part(sum, p, g);
+  return true;
+}
+
+/* ---- giving ---- */
+
+/* Is g a part of operand i's gradient, from `start` on along `axis`? */
+static bool fits_narrow(cg_vjp *v, int i, const cg_tensor *g, int axis,
+                        int64_t start) {
+  const cg_tensor *x = t_in(v->node)[i];
+  bool ok = g->dtype == x->dtype && g->rank == x->rank && axis >= 0 &&
+            axis < x->rank && start >= 0;
+  for (int k = 0; ok && k < x->rank; k++)
+    ok = k == axis ? start <= x->dims[k] - g->dims[k]
+                   : g->dims[k] == x->dims[k];
+  if (ok) return true;
+  char have[128], want[128];
+  return cg_tape_fail(v->tape, CG_ERR_SHAPE, v->node->op->name,
+                      "the derivative rule gave %s %s, from %lld on along "
+                      "axis %d, to operand %d, which is %s %s",
+                      cg_dtype_name(g->dtype),
+                      cg_tensor_shape_text(g, have, sizeof have),
+                      (long long)start, axis, i, cg_dtype_name(x->dtype),
+                      cg_tensor_shape_text(x, want, sizeof want));
+}
+
+void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
+                        int64_t start) {
+  walk *w = v->walk;
+  if (!g || w->tape->error.status || !cg_vjp_needs(v, i)) return;
+  g = tape_resolve(w->tape, g, v->node->op->name, i);
+  if (!g || !fits_narrow(v, i, g, axis, start)) return;
+  if (tracing(w->tape)) trace_given(v, i, g);
+  cg_tensor *x = t_in(v->node)[i];
+  if (w->recorded) {
+    parts_add(w, x, g, axis, start);
+    return;
+  }
+  const part p = {axis, start, g->dims[axis]};
+  if (extend(w, x, g, p)) return;
+  bool fresh;
+  cg_tensor *sum = slot_writable(w, x, &fresh);
+  if (!sum) return;
+  if (fresh) kernel_fill((cg_dtype)x->dtype, t_numel(x), sum->data, 0);
+  add_part(sum, p, g);
+}
+
+/* ---- and receiving ---- */
+
+cg_tensor *cg_vjp_gy(const cg_vjp *v) {
+  slot_fill(v->gy);
+  return v->gy;
+}
+
+cg_tensor *cg_vjp_gy_head(cg_vjp *v, int axis, int64_t unit) {
+  cg_tensor *gy = v->gy;
+  const int64_t end = gy->given.end;
+  if (!slot_partial(gy) || gy->axis_given != axis || unit < 1)
+    return cg_vjp_gy(v);
+  const int64_t length = (end + unit - 1) / unit * unit;
+  if (length >= gy->dims[axis]) return cg_vjp_gy(v);
+  zero_part(gy, (part){axis, 0, gy->given.begin});
+  zero_part(gy, (part){axis, end, length - end});
+  set_given(gy, axis, 0, length);
+  return cg_narrow(v->tape, gy, axis, 0, length);
+}
