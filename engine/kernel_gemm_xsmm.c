@@ -20,12 +20,13 @@ enum {
   M_BLOCK = 64,
   K_BLOCK = 256,
   M_CHUNK = 512,      /* rows of C for which A's panels are made at once */
+  PAGE = 4096,
   FAR_BYTES = 2048,   /* rows so far apart compete for places in the cache: */
   LINE = 64,
   SETS = 64, /* of lines in the first-level cache, */
   WAYS = 8,  /* with so many places each */
   NEAR_BYTES = 1 << 20, /* a B of this size stays in the second-level cache */
-  REUSE = 128, /* a panel of B is copied if so many rows of A go over it */
+  REUSE = 128, /* A is copied if it goes over so many columns of B */
   ODD_ROWS = 2 * M_BLOCK, /* rows of C that are completed at once */
   FLIP_K = 128 /* and C is computed as C^T if so many products add up */
 };
@@ -88,19 +89,33 @@ static bool rows_fit(const gemm_args *g, int64_t rows, int64_t ld) {
   return bytes % LINE ? rows <= SETS * WAYS : rows <= SETS / shared * WAYS;
 }
 
+/* Copies pay only where every row of a transposed A lies on a page of its own:
+ * other strides cost the kernels next to nothing. */
+static bool packs_a(const gemm_args *g) {
+  return g->ta && g->n >= REUSE && g->lda * size_of(g) > PAGE &&
+         !rows_fit(g, least(g->k, K_BLOCK), g->lda);
+}
+
+/* As many columns as lie in the second-level cache: whole rows of C if they
+ * can. */
+static int64_t near_columns(const gemm_args *g, int64_t k) {
+  const int64_t panel = panel_of(g), most = NEAR_BYTES / (k * size_of(g));
+  return least(g->n, most > panel ? most / panel * panel : panel);
+}
+
 static plan plan_for(const gemm_args *g) {
-  const int64_t size = size_of(g), panel = panel_of(g);
-  bool far_b = g->ldb * size >= FAR_BYTES && g->m >= REUSE;
-  plan p = {.pack_a = g->ta && g->n >= REUSE &&
-                      !rows_fit(g, least(g->k, K_BLOCK), g->lda),
-            .pack_b = !g->panels && (g->tb || far_b),
-            .m_block = 2 * M_BLOCK,
-            .n_block = panel,
-            .k_block = g->k <= 2 * K_BLOCK && !g->ta ? g->k : K_BLOCK,
+  const bool pack_a = packs_a(g);
+  const int64_t deep = pack_a || !g->ta ? K_BLOCK : K_BLOCK / 2;
+  plan p = {.pack_a = pack_a,
+            .pack_b = !g->panels && (g->tb || pack_a),
+            .m_block = pack_a ? M_BLOCK : g->ta ? M_CHUNK : 2 * M_BLOCK,
+            .n_block = panel_of(g),
+            .k_block = g->k <= 2 * K_BLOCK && !g->ta ? g->k : deep,
             .chunk = g->m};
-  if (!g->panels && !p.pack_b && !big(g)) p.n_block = g->n;
-  if (g->ta) p.m_block = p.pack_a ? M_BLOCK : M_CHUNK;
-  if (p.pack_a || g->panels || p.pack_b) p.chunk = M_CHUNK;
+  if (g->panels || p.pack_b)
+    p.chunk = M_CHUNK;
+  else
+    p.n_block = near_columns(g, least(g->k, p.k_block));
   return p;
 }
 
