@@ -27,7 +27,9 @@ enum {
   WAYS = 8,  /* with so many places each */
   NEAR_BYTES = 1 << 20, /* a B of this size stays in the second-level cache */
   REUSE = 128, /* A is copied if it goes over so many columns of B */
-  ODD_ROWS = 2 * M_BLOCK, /* rows of C that are completed at once */
+  ODD_ROWS = 2 * M_BLOCK, /* rows of C that are completed at once, */
+  ODD_ROWS_T = 8 * M_BLOCK, /* and if A is transposed */
+  FAR_K = 4 * K_BLOCK,      /* but not if so many products add up */
   FLIP_K = 128 /* and C is computed as C^T if so many products add up */
 };
 
@@ -119,26 +121,31 @@ static plan plan_for(const gemm_args *g) {
   return p;
 }
 
+/* The columns beyond whole registers, if they are few and inner products are
+ * cheaper for them than a register each: as long as what they are made of is
+ * still in the cache. */
+static int64_t odd_columns(const gemm_args *g) {
+  const int64_t lanes = 64 / size_of(g), odd = g->n % lanes;
+  bool few = odd && odd <= 2 && g->n > lanes && g->m >= M_BLOCK;
+  bool near = !g->ta || g->k < FAR_K;
+  return few && near && !g->tb && !g->panels ? odd : 0;
+}
+
 /* More columns than whole registers waste what C^T would not? */
 static bool flips(const gemm_args *g) {
   const int64_t lanes = 64 / size_of(g);
   const int64_t wide = (g->n + lanes - 1) / lanes * lanes * g->m;
   const int64_t high = (g->m + lanes - 1) / lanes * lanes * g->n;
   return g->ta && !g->tb && !g->panels && g->k >= FLIP_K &&
-         wide * 9 > high * 10;
+         wide * 9 > high * 10 && !odd_columns(g);
 }
 
-/* The columns beyond whole registers, if they are few and inner products are
- * cheaper for them than a register each. */
-static int64_t odd_columns(const gemm_args *g) {
-  const int64_t lanes = 64 / size_of(g), odd = g->n % lanes;
-  bool few = odd && odd <= 2 && g->n > lanes && g->m >= M_BLOCK;
-  bool short_a = !g->ta || g->k < FLIP_K;
-  return few && short_a && !g->tb && !g->panels ? odd : 0;
+static int64_t odd_rows(const gemm_args *g) {
+  return least(g->ta ? ODD_ROWS_T : ODD_ROWS, g->m);
 }
 
 static int64_t odd_scratch(const gemm_args *g) {
-  return !odd_columns(g) ? 0 : g->ta ? least(ODD_ROWS, g->m) : g->k;
+  return !odd_columns(g) ? 0 : g->ta ? odd_rows(g) : g->k;
 }
 
 static int64_t packed_a(const plan *p, const gemm_args *g) {
@@ -321,7 +328,7 @@ static void odd_column(const gemm_args *g, int64_t j) {
 
 /* The same for a transposed A: as a row of C^T = B^T A. The last rows of C may
  * be fewer than a register holds; it then reads those of A before them, too,
- * which are there: the first ODD_ROWS, or all, are at least M_BLOCK. */
+ * which are there: the first ODD_ROWS_T, or all, are at least M_BLOCK. */
 static void odd_row(const gemm_args *g, int64_t j) {
   gemm_args c = {.dtype = g->dtype,
                  .ta = true,
@@ -341,9 +348,10 @@ static void odd_row(const gemm_args *g, int64_t j) {
 
 /* Some rows at a time, which the odd columns find in the cache. */
 static void multiply_odd(const gemm_args *g, int64_t odd) {
+  const int64_t rows = odd_rows(g);
   gemm_args some = *g;
-  for (int64_t i = 0; i < g->m; i += ODD_ROWS) {
-    some.m = least(ODD_ROWS, g->m - i);
+  for (int64_t i = 0; i < g->m; i += rows) {
+    some.m = least(rows, g->m - i);
     some.a = at(g, g->a, g->ta ? i : i * g->lda);
     some.c = (char *)g->c + i * g->ldc * size_of(g);
     some.n = g->n - odd;
