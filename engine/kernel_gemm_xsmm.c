@@ -19,6 +19,7 @@ enum {
   PANEL_BYTES = 256, /* four registers: the widest row of a block of C */
   M_BLOCK = 64,
   K_BLOCK = 256,
+  WHOLE_BYTES = 1024, /* a column of an A^T that is not cut into blocks */
   M_CHUNK = 512,      /* rows of C for which A's panels are made at once */
   PAGE = 4096,
   FAR_BYTES = 2048,   /* rows so far apart compete for places in the cache: */
@@ -107,12 +108,13 @@ static int64_t near_columns(const gemm_args *g, int64_t k) {
 
 static plan plan_for(const gemm_args *g) {
   const bool pack_a = packs_a(g);
+  const int64_t whole = g->ta ? WHOLE_BYTES / size_of(g) : 2 * K_BLOCK;
   const int64_t deep = pack_a || !g->ta ? K_BLOCK : K_BLOCK / 2;
   plan p = {.pack_a = pack_a,
             .pack_b = !g->panels && (g->tb || pack_a),
             .m_block = pack_a ? M_BLOCK : g->ta ? M_CHUNK : 2 * M_BLOCK,
             .n_block = panel_of(g),
-            .k_block = g->k <= 2 * K_BLOCK && !g->ta ? g->k : deep,
+            .k_block = g->k <= whole ? g->k : deep,
             .chunk = g->m};
   if (g->panels || p.pack_b)
     p.chunk = M_CHUNK;
