@@ -19,14 +19,18 @@ enum {
   PANEL_BYTES = 256, /* four registers: the widest row of a block of C */
   M_BLOCK = 64,
   K_BLOCK = 256,
+  WHOLE_BYTES = 1024, /* a column of an A^T that is not cut into blocks */
   M_CHUNK = 512,      /* rows of C for which A's panels are made at once */
+  PAGE = 4096,
   FAR_BYTES = 2048,   /* rows so far apart compete for places in the cache: */
   LINE = 64,
   SETS = 64, /* of lines in the first-level cache, */
   WAYS = 8,  /* with so many places each */
   NEAR_BYTES = 1 << 20, /* a B of this size stays in the second-level cache */
-  REUSE = 128, /* a panel of B is copied if so many rows of A go over it */
-  ODD_ROWS = 2 * M_BLOCK, /* rows of C that are completed at once */
+  REUSE = 128, /* A is copied if it goes over so many columns of B */
+  ODD_ROWS = 2 * M_BLOCK, /* rows of C that are completed at once, */
+  ODD_ROWS_T = 8 * M_BLOCK, /* and if A is transposed */
+  FAR_K = 4 * K_BLOCK,      /* but not if so many products add up */
   FLIP_K = 128 /* and C is computed as C^T if so many products add up */
 };
 
@@ -88,20 +92,45 @@ static bool rows_fit(const gemm_args *g, int64_t rows, int64_t ld) {
   return bytes % LINE ? rows <= SETS * WAYS : rows <= SETS / shared * WAYS;
 }
 
+/* Copies pay only where every row of a transposed A lies on a page of its own:
+ * other strides cost the kernels next to nothing. */
+static bool packs_a(const gemm_args *g) {
+  return g->ta && g->n >= REUSE && g->lda * size_of(g) > PAGE &&
+         !rows_fit(g, least(g->k, K_BLOCK), g->lda);
+}
+
+/* As many columns as lie in the second-level cache: whole rows of C if they
+ * can. */
+static int64_t near_columns(const gemm_args *g, int64_t k) {
+  const int64_t panel = panel_of(g), most = NEAR_BYTES / (k * size_of(g));
+  return least(g->n, most > panel ? most / panel * panel : panel);
+}
+
 static plan plan_for(const gemm_args *g) {
-  const int64_t size = size_of(g), panel = panel_of(g);
-  bool far_b = g->ldb * size >= FAR_BYTES && g->m >= REUSE;
-  plan p = {.pack_a = g->ta && g->n >= REUSE &&
-                      !rows_fit(g, least(g->k, K_BLOCK), g->lda),
-            .pack_b = !g->panels && (g->tb || far_b),
-            .m_block = 2 * M_BLOCK,
-            .n_block = panel,
-            .k_block = g->k <= 2 * K_BLOCK && !g->ta ? g->k : K_BLOCK,
+  const bool pack_a = packs_a(g);
+  const int64_t whole = g->ta ? WHOLE_BYTES / size_of(g) : 2 * K_BLOCK;
+  const int64_t deep = pack_a || !g->ta ? K_BLOCK : K_BLOCK / 2;
+  plan p = {.pack_a = pack_a,
+            .pack_b = !g->panels && (g->tb || pack_a),
+            .m_block = pack_a ? M_BLOCK : g->ta ? M_CHUNK : 2 * M_BLOCK,
+            .n_block = panel_of(g),
+            .k_block = g->k <= whole ? g->k : deep,
             .chunk = g->m};
-  if (!g->panels && !p.pack_b && !big(g)) p.n_block = g->n;
-  if (g->ta) p.m_block = p.pack_a ? M_BLOCK : M_CHUNK;
-  if (p.pack_a || g->panels || p.pack_b) p.chunk = M_CHUNK;
+  if (g->panels || p.pack_b)
+    p.chunk = M_CHUNK;
+  else
+    p.n_block = near_columns(g, least(g->k, p.k_block));
   return p;
+}
+
+/* The columns beyond whole registers, if they are few and inner products are
+ * cheaper for them than a register each: as long as what they are made of is
+ * still in the cache. */
+static int64_t odd_columns(const gemm_args *g) {
+  const int64_t lanes = 64 / size_of(g), odd = g->n % lanes;
+  bool few = odd && odd <= 2 && g->n > lanes && g->m >= M_BLOCK;
+  bool near = !g->ta || g->k < FAR_K;
+  return few && near && !g->tb && !g->panels ? odd : 0;
 }
 
 /* More columns than whole registers waste what C^T would not? */
@@ -110,20 +139,15 @@ static bool flips(const gemm_args *g) {
   const int64_t wide = (g->n + lanes - 1) / lanes * lanes * g->m;
   const int64_t high = (g->m + lanes - 1) / lanes * lanes * g->n;
   return g->ta && !g->tb && !g->panels && g->k >= FLIP_K &&
-         wide * 9 > high * 10;
+         wide * 9 > high * 10 && !odd_columns(g);
 }
 
-/* The columns beyond whole registers, if they are few and inner products are
- * cheaper for them than a register each. */
-static int64_t odd_columns(const gemm_args *g) {
-  const int64_t lanes = 64 / size_of(g), odd = g->n % lanes;
-  bool few = odd && odd <= 2 && g->n > lanes && g->m >= M_BLOCK;
-  bool short_a = !g->ta || g->k < FLIP_K;
-  return few && short_a && !g->tb && !g->panels ? odd : 0;
+static int64_t odd_rows(const gemm_args *g) {
+  return least(g->ta ? ODD_ROWS_T : ODD_ROWS, g->m);
 }
 
 static int64_t odd_scratch(const gemm_args *g) {
-  return !odd_columns(g) ? 0 : g->ta ? least(ODD_ROWS, g->m) : g->k;
+  return !odd_columns(g) ? 0 : g->ta ? odd_rows(g) : g->k;
 }
 
 static int64_t packed_a(const plan *p, const gemm_args *g) {
@@ -306,7 +330,7 @@ static void odd_column(const gemm_args *g, int64_t j) {
 
 /* The same for a transposed A: as a row of C^T = B^T A. The last rows of C may
  * be fewer than a register holds; it then reads those of A before them, too,
- * which are there: the first ODD_ROWS, or all, are at least M_BLOCK. */
+ * which are there: the first ODD_ROWS_T, or all, are at least M_BLOCK. */
 static void odd_row(const gemm_args *g, int64_t j) {
   gemm_args c = {.dtype = g->dtype,
                  .ta = true,
@@ -326,9 +350,10 @@ static void odd_row(const gemm_args *g, int64_t j) {
 
 /* Some rows at a time, which the odd columns find in the cache. */
 static void multiply_odd(const gemm_args *g, int64_t odd) {
+  const int64_t rows = odd_rows(g);
   gemm_args some = *g;
-  for (int64_t i = 0; i < g->m; i += ODD_ROWS) {
-    some.m = least(ODD_ROWS, g->m - i);
+  for (int64_t i = 0; i < g->m; i += rows) {
+    some.m = least(rows, g->m - i);
     some.a = at(g, g->a, g->ta ? i : i * g->lda);
     some.c = (char *)g->c + i * g->ldc * size_of(g);
     some.n = g->n - odd;
