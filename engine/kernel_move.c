@@ -156,8 +156,8 @@ void kernel_add_strided(cg_dtype dtype, int rank, const int64_t *shape,
                         void *out, const int64_t *out_strides, const void *a,
                         const int64_t *a_strides) {
   const bool f32 = dtype == CG_F32;
-  if (rank == 2 && out_strides && out_strides[0] == 0 && out_strides[1] == 1 &&
-      a_strides[1] == 1) {
+  if (rank == 2 && shape[1] > 0 && out_strides && out_strides[0] == 0 &&
+      out_strides[1] == 1 && a_strides[1] == 1) {
     (f32 ? add_rows_f32 : add_rows_f64)(shape[0], shape[1], out, a,
                                         a_strides[0]);
     return;
