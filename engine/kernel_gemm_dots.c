@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { ROWS = 8, WIDE = 64, NARROW = 32, PART = 16 };
+enum { ROWS = 4, WIDE = 64, NARROW = 32 };
 
 #ifdef __clang__
 #define PICK(U, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -21,12 +21,13 @@ enum { ROWS = 8, WIDE = 64, NARROW = 32, PART = 16 };
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* A register, and part of one. Registers that a machine does not have would be
- * kept in memory, so that there are two widths. */
+/* A register, and the sums of ROWS of them. Registers that a machine does not
+ * have would be kept in memory, so that there are two widths. */
 #define LANES(S, T, U, BYTES)                                                \
   typedef T S##_lanes __attribute__((vector_size(BYTES), aligned(sizeof(T)), \
                                      may_alias));                            \
-  typedef U S##_mask __attribute__((vector_size(BYTES)));
+  typedef U S##_mask __attribute__((vector_size(BYTES)));                    \
+  typedef T S##_part __attribute__((vector_size(ROWS * sizeof(T))));
 
 LANES(f32_narrow, float, uint32_t, NARROW)
 LANES(f64_narrow, double, uint64_t, NARROW)
@@ -35,65 +36,61 @@ LANES(f32, float, uint32_t, WIDE)
 LANES(f64, double, uint64_t, WIDE)
 #endif
 
-typedef float f32_part __attribute__((vector_size(PART)));
-typedef uint32_t f32_order __attribute__((vector_size(PART)));
-typedef double f64_part __attribute__((vector_size(PART)));
-typedef uint64_t f64_order __attribute__((vector_size(PART)));
+/* The sums of ROWS registers' elements: halves are added until none is left,
+ * those of several registers in one. */
+ALWAYS_INLINE void f64_narrow_sums(const f64_narrow_lanes *x,
+                                   f64_narrow_part *sum) {
+  typedef f64_narrow_mask U;
+  f64_narrow_lanes a = PICK(U, x[0], x[1], 0, 1, 4, 5) +
+                       PICK(U, x[0], x[1], 2, 3, 6, 7);
+  f64_narrow_lanes b = PICK(U, x[2], x[3], 0, 1, 4, 5) +
+                       PICK(U, x[2], x[3], 2, 3, 6, 7);
+  a = PICK(U, a, b, 0, 2, 4, 6) + PICK(U, a, b, 1, 3, 5, 7);
+  memcpy(sum, &a, sizeof *sum);
+}
 
-/* What is left of a register when its halves are added until it is a part. */
-#define FOLD_NARROW(S)                                                       \
-  ALWAYS_INLINE S##_part S##_narrow_folded(const void *x) {                  \
-    S##_part first, second;                                                  \
-    memcpy(&first, x, PART);                                                 \
-    memcpy(&second, (const char *)x + PART, PART);                           \
-    return first + second;                                                   \
-  }
-#define FOLD_WIDE(S, T)                                                      \
-  typedef T S##_half __attribute__((vector_size(NARROW)));                   \
-  ALWAYS_INLINE S##_part S##_folded(const void *x) {                         \
-    S##_half low, high;                                                      \
-    memcpy(&low, x, NARROW);                                                 \
-    memcpy(&high, (const char *)x + NARROW, NARROW);                         \
-    low += high;                                                             \
-    return S##_narrow_folded(&low);                                          \
+#define SUMS_OF_8(S)                                                         \
+  ALWAYS_INLINE void S##_sums(const S##_lanes *x, S##_part *sum) {           \
+    typedef S##_mask U;                                                      \
+    S##_lanes a = PICK(U, x[0], x[1], 0, 1, 2, 3, 8, 9, 10, 11) +            \
+                  PICK(U, x[0], x[1], 4, 5, 6, 7, 12, 13, 14, 15);           \
+    S##_lanes b = PICK(U, x[2], x[3], 0, 1, 2, 3, 8, 9, 10, 11) +            \
+                  PICK(U, x[2], x[3], 4, 5, 6, 7, 12, 13, 14, 15);           \
+    a = PICK(U, a, b, 0, 1, 4, 5, 8, 9, 12, 13) +                            \
+        PICK(U, a, b, 2, 3, 6, 7, 10, 11, 14, 15);                           \
+    a += PICK(U, a, a, 1, 0, 3, 2, 5, 4, 7, 6);                              \
+    a = PICK(U, a, a, 0, 2, 4, 6, 0, 2, 4, 6);                               \
+    memcpy(sum, &a, sizeof *sum);                                            \
   }
 
-FOLD_NARROW(f32)
-FOLD_NARROW(f64)
+SUMS_OF_8(f32_narrow)
 #if CG_CLONED
-FOLD_WIDE(f32, float)
-FOLD_WIDE(f64, double)
+SUMS_OF_8(f64)
+
+ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
+  typedef f32_mask U;
+#define LOW 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+  f32_lanes a = PICK(U, x[0], x[1], LOW) + PICK(U, x[0], x[1], HIGH);
+  f32_lanes b = PICK(U, x[2], x[3], LOW) + PICK(U, x[2], x[3], HIGH);
+#undef LOW
+#undef HIGH
+  a = PICK(U, a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+      PICK(U, a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  a += PICK(U, a, a, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+  a += PICK(U, a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+  a = PICK(U, a, a, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+  memcpy(sum, &a, sizeof *sum);
+}
 #endif
 
-/* The sums of four registers' elements, and of two. */
-#define SUMS(S)                                                              \
-  ALWAYS_INLINE f32_part f32##S##_sums(const f32##S##_lanes *x) {            \
-    f32_part a = f32##S##_folded(x), b = f32##S##_folded(x + 1);             \
-    f32_part c = f32##S##_folded(x + 2), d = f32##S##_folded(x + 3);         \
-    a = PICK(f32_order, a, b, 0, 1, 4, 5) +                                  \
-        PICK(f32_order, a, b, 2, 3, 6, 7);                                   \
-    c = PICK(f32_order, c, d, 0, 1, 4, 5) +                                  \
-        PICK(f32_order, c, d, 2, 3, 6, 7);                                   \
-    return PICK(f32_order, a, c, 0, 2, 4, 6) +                               \
-           PICK(f32_order, a, c, 1, 3, 5, 7);                                \
-  }                                                                          \
-  ALWAYS_INLINE f64_part f64##S##_sums(const f64##S##_lanes *x) {            \
-    f64_part a = f64##S##_folded(x), b = f64##S##_folded(x + 1);             \
-    return PICK(f64_order, a, b, 0, 2) + PICK(f64_order, a, b, 1, 3);        \
-  }
-
-SUMS(_narrow)
-#if CG_CLONED
-SUMS()
-#endif
-
-#define DOTS(S, P, T, U, BYTES, CLONES)                                      \
+#define DOTS(S, T, U, BYTES, CLONES)                                         \
   /* sum[r] = sum_l a[l] b[r * ldb + l] for 0 <= r < rows, k a register at   \
      least, of the last of which *keep is taken if it is no whole one. */    \
   ALWAYS_INLINE void some_##S(int rows, int64_t k, const S##_mask *keep,     \
                               const T *a, const T *b, int64_t ldb,           \
-                              P *sum) {                                      \
-    enum { N = BYTES / sizeof(T), AT_ONCE = PART / sizeof(T) };              \
+                              S##_part *sum) {                               \
+    enum { N = BYTES / sizeof(T) };                                          \
     S##_lanes lane[ROWS];                                                    \
     for (int r = 0; r < ROWS; r++) lane[r] = (S##_lanes){0};                 \
     int64_t l = 0;                                                           \
@@ -110,25 +107,23 @@ SUMS()
         lane[r] += (S##_lanes)x * (S##_lanes)y;                              \
       }                                                                      \
     }                                                                        \
-    for (int r = 0; r < rows; r += AT_ONCE)                                  \
-      sum[r / AT_ONCE] = S##_sums(lane + r);                                 \
+    S##_sums(lane, sum);                                                     \
   }                                                                          \
   /* c[i * apart] (+)= sum[i] for from <= i < to. */                         \
-  ALWAYS_INLINE void put_##S(const P *sum, int from, int to, T *c, \
+  ALWAYS_INLINE void put_##S(const S##_part *sum, int from, int to, T *c,    \
                              int64_t apart, bool add) {                      \
     T each[ROWS];                                                            \
     memcpy(each, sum, sizeof each);                                          \
     for (int i = from; i < to; i++)                                          \
       c[i * apart] = add ? c[i * apart] + each[i] : each[i];                 \
   }                                                                          \
-  ALWAYS_INLINE void put_all_##S(const P *sum, T *c, bool add) {   \
-    enum { AT_ONCE = PART / sizeof(T) };                                     \
-    for (int r = 0; r < ROWS; r += AT_ONCE) {                                \
-      P y = sum[r / AT_ONCE], before = {0};                                  \
-      if (add) memcpy(&before, c + r, PART);                                 \
-      if (add) y += before;                                                  \
-      memcpy(c + r, &y, PART);                                               \
+  ALWAYS_INLINE void put_all_##S(const S##_part *sum, T *c, bool add) {      \
+    S##_part y = *sum, before = {0};                                         \
+    if (add) {                                                               \
+      memcpy(&before, c, sizeof y);                                          \
+      y += before;                                                           \
     }                                                                        \
+    memcpy(c, &y, sizeof y);                                                 \
   }                                                                          \
   /* The same as times_##S for short rows. */                                \
   static void short_##S(int64_t n, int64_t k, const T *a, const T *b,        \
@@ -150,32 +145,32 @@ SUMS()
     }                                                                        \
     S##_mask keep;                                                           \
     for (int i = 0; i < N; i++) keep[i] = i < N - k % N ? 0 : (U)-1;         \
-    P sum[ROWS * sizeof(T) / PART];                                          \
+    S##_part sum = {0};                                                      \
     int64_t j = 0;                                                           \
     for (; j + ROWS <= n; j += ROWS) {                                       \
-      some_##S(ROWS, k, &keep, a, b + j * ldb, ldb, sum);                    \
+      some_##S(ROWS, k, &keep, a, b + j * ldb, ldb, &sum);                   \
       if (apart == 1)                                                        \
-        put_all_##S(sum, c + j, add);                                        \
+        put_all_##S(&sum, c + j, add);                                       \
       else                                                                   \
-        put_##S(sum, 0, ROWS, c + j * apart, apart, add);                    \
+        put_##S(&sum, 0, ROWS, c + j * apart, apart, add);                   \
     }                                                                        \
     if (j < n && n >= ROWS) { /* some of them once more */                   \
       const int64_t at = n - ROWS;                                           \
-      some_##S(ROWS, k, &keep, a, b + at * ldb, ldb, sum);                   \
-      put_##S(sum, (int)(j - at), ROWS, c + at * apart, apart, add);         \
+      some_##S(ROWS, k, &keep, a, b + at * ldb, ldb, &sum);                  \
+      put_##S(&sum, (int)(j - at), ROWS, c + at * apart, apart, add);        \
       return;                                                                \
     }                                                                        \
     for (; j < n; j++) {                                                     \
-      some_##S(1, k, &keep, a, b + j * ldb, 0, sum);                         \
-      put_##S(sum, 0, 1, c + j * apart, apart, add);                         \
+      some_##S(1, k, &keep, a, b + j * ldb, 0, &sum);                        \
+      put_##S(&sum, 0, 1, c + j * apart, apart, add);                        \
     }                                                                        \
   }
 
-DOTS(f32_narrow, f32_part, float, uint32_t, NARROW, CG_CLONES)
-DOTS(f64_narrow, f64_part, double, uint64_t, NARROW, CG_CLONES)
+DOTS(f32_narrow, float, uint32_t, NARROW, CG_CLONES)
+DOTS(f64_narrow, double, uint64_t, NARROW, CG_CLONES)
 #if CG_CLONED
-DOTS(f32, f32_part, float, uint32_t, WIDE, CG_WIDE)
-DOTS(f64, f64_part, double, uint64_t, WIDE, CG_WIDE)
+DOTS(f32, float, uint32_t, WIDE, CG_WIDE)
+DOTS(f64, double, uint64_t, WIDE, CG_WIDE)
 #else
 #define times_f32 times_f32_narrow
 #define times_f64 times_f64_narrow
