@@ -2,7 +2,7 @@
  * such as a step of one sequence: each element is the inner product of a row of
  * A and a row of B, both stored one element behind the other.
  *
- * A register of partial sums, folded in a fixed order, for ROWS rows of B at a
+ * A register of partial sums, folded in a fixed order, for some rows of B at a
  * time. What remains of a row is the end of its last whole register; the
  * elements before it, which were summed already, are masked away there. The
  * last rows are taken together with some that were done before.
@@ -15,7 +15,11 @@
 
 #include <string.h>
 
-enum { ROWS = 4, WIDE = 64, NARROW = 32 };
+enum { WIDE = 64, NARROW = 32 };
+
+/* Rows of B whose sums are put together, and the rows taken at a time: a
+ * narrow register is soon done with a row, and has to wait for its sum. */
+enum { ROWS = 4, AT_ONCE_WIDE = 4, AT_ONCE_NARROW = 8 };
 
 #ifdef __clang__
 #define PICK(U, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -88,7 +92,7 @@ ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
 }
 #endif
 
-#define DOTS(S, T, U, BYTES, CLONES)                                         \
+#define DOTS(S, T, U, BYTES, AT_ONCE, CLONES)                                \
   /* sum[r] = sum_l a[l] b[r * ldb + l] for 0 <= r < rows, k a register at   \
      least, of the last of which, at `last` in B, *keep is taken if it is no \
      whole one. */                                                           \
@@ -96,8 +100,8 @@ ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
                               const S##_mask *keep, const T *a, const T *b,  \
                               int64_t ldb, S##_part *sum) {                  \
     enum { N = BYTES / sizeof(T) };                                          \
-    S##_lanes lane[ROWS];                                                    \
-    for (int r = 0; r < ROWS; r++) lane[r] = (S##_lanes){0};                 \
+    S##_lanes lane[AT_ONCE];                                                 \
+    for (int r = 0; r < AT_ONCE; r++) lane[r] = (S##_lanes){0};              \
     int64_t l = 0;                                                           \
     for (; l + N <= k; l += N) {                                             \
       const S##_lanes x = *(const S##_lanes *)(a + l);                       \
@@ -112,23 +116,24 @@ ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
         lane[r] += (S##_lanes)x * (S##_lanes)y;                              \
       }                                                                      \
     }                                                                        \
-    S##_sums(lane, sum);                                                     \
+    for (int r = 0; r < rows; r += ROWS)                                     \
+      S##_sums(lane + r, sum + r / ROWS);                                    \
   }                                                                          \
   /* c[i * apart] (+)= sum[i] for from <= i < to. */                         \
   ALWAYS_INLINE void put_##S(const S##_part *sum, int from, int to, T *c,    \
                              int64_t apart, bool add) {                      \
-    T each[ROWS];                                                            \
+    T each[AT_ONCE];                                                         \
     memcpy(each, sum, sizeof each);                                          \
     for (int i = from; i < to; i++)                                          \
       c[i * apart] = add ? c[i * apart] + each[i] : each[i];                 \
   }                                                                          \
   ALWAYS_INLINE void put_all_##S(const S##_part *sum, T *c, bool add) {      \
-    S##_part y = *sum, before = {0};                                         \
-    if (add) {                                                               \
-      memcpy(&before, c, sizeof y);                                          \
-      y += before;                                                           \
+    for (int r = 0; r < AT_ONCE; r += ROWS) {                                \
+      S##_part y = sum[r / ROWS], before = {0};                              \
+      if (add) memcpy(&before, c + r, sizeof y);                             \
+      if (add) y += before;                                                  \
+      memcpy(c + r, &y, sizeof y);                                           \
     }                                                                        \
-    memcpy(c, &y, sizeof y);                                                 \
   }                                                                          \
   /* The same as times_##S for short rows. */                                \
   static void short_##S(int64_t n, int64_t k, const T *a, const T *b,        \
@@ -151,32 +156,32 @@ ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
     const int64_t last = padded ? k - k % N : k - N;                         \
     S##_mask keep;                                                           \
     for (int i = 0; i < N; i++) keep[i] = i < N - k % N ? 0 : (U)-1;         \
-    S##_part sum = {0};                                                      \
+    S##_part sum[AT_ONCE / ROWS] = {0};                                      \
     int64_t j = 0;                                                           \
-    for (; j + ROWS <= n; j += ROWS) {                                       \
-      some_##S(ROWS, k, last, &keep, a, b + j * ldb, ldb, &sum);             \
+    for (; j + AT_ONCE <= n; j += AT_ONCE) {                                 \
+      some_##S(AT_ONCE, k, last, &keep, a, b + j * ldb, ldb, sum);           \
       if (apart == 1)                                                        \
-        put_all_##S(&sum, c + j, add);                                       \
+        put_all_##S(sum, c + j, add);                                        \
       else                                                                   \
-        put_##S(&sum, 0, ROWS, c + j * apart, apart, add);                   \
+        put_##S(sum, 0, AT_ONCE, c + j * apart, apart, add);                 \
     }                                                                        \
-    if (j < n && n >= ROWS) { /* some of them once more */                   \
-      const int64_t at = n - ROWS;                                           \
-      some_##S(ROWS, k, last, &keep, a, b + at * ldb, ldb, &sum);            \
-      put_##S(&sum, (int)(j - at), ROWS, c + at * apart, apart, add);        \
+    if (j < n && n >= AT_ONCE) { /* some of them once more */                \
+      const int64_t at = n - AT_ONCE;                                        \
+      some_##S(AT_ONCE, k, last, &keep, a, b + at * ldb, ldb, sum);          \
+      put_##S(sum, (int)(j - at), AT_ONCE, c + at * apart, apart, add);      \
       return;                                                                \
     }                                                                        \
     for (; j < n; j++) {                                                     \
-      some_##S(1, k, last, &keep, a, b + j * ldb, 0, &sum);                  \
-      put_##S(&sum, 0, 1, c + j * apart, apart, add);                        \
+      some_##S(1, k, last, &keep, a, b + j * ldb, 0, sum);                   \
+      put_##S(sum, 0, 1, c + j * apart, apart, add);                         \
     }                                                                        \
   }
 
-DOTS(f32_narrow, float, uint32_t, NARROW, CG_CLONES)
-DOTS(f64_narrow, double, uint64_t, NARROW, CG_CLONES)
+DOTS(f32_narrow, float, uint32_t, NARROW, AT_ONCE_NARROW, CG_CLONES)
+DOTS(f64_narrow, double, uint64_t, NARROW, AT_ONCE_NARROW, CG_CLONES)
 #if CG_CLONED
-DOTS(f32, float, uint32_t, WIDE, CG_WIDE)
-DOTS(f64, double, uint64_t, WIDE, CG_WIDE)
+DOTS(f32, float, uint32_t, WIDE, AT_ONCE_WIDE, CG_WIDE)
+DOTS(f64, double, uint64_t, WIDE, AT_ONCE_WIDE, CG_WIDE)
 #else
 #define times_f32 times_f32_narrow
 #define times_f64 times_f64_narrow
