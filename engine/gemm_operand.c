@@ -31,15 +31,23 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
   if (a->rank != 2 || b->rank != 2 || a->dtype != b->dtype ||
       !dtype_is_float(a->dtype) || a->dims[!ta] != b->dims[tb])
     return false;
-  *g = (gemm_args){
+  *g = (gemm_args){ /* every member: that is less than to clear it first */
       .dtype = a->dtype,
       .ta = ta,
       .tb = tb,
+      .accumulate = false,
+      .panels = false,
+      .padded = false,
       .m = a->dims[ta],
       .k = a->dims[!ta],
       .n = b->dims[!tb],
       .a = a->data,
       .b = b->data,
+      .c = NULL,
+      .lda = 0,
+      .ldb = 0,
+      .ldc = 0,
+      .scratch = NULL,
   };
   return gemm_stored(t_shape(a), t_strides(a), &g->ta, &g->lda) &&
          gemm_stored(t_shape(b), t_strides(b), &g->tb, &g->ldb);
