@@ -22,9 +22,9 @@ enum { WIDE = 64, NARROW = 32 };
 enum { ROWS = 4, AT_ONCE_WIDE = 4, AT_ONCE_NARROW = 8 };
 
 #ifdef __clang__
-#define PICK(U, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define PICK(S, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define PICK(U, a, b, ...) __builtin_shuffle(a, b, (U){__VA_ARGS__})
+#define PICK(S, a, b, ...) __builtin_shuffle(a, b, (S##_mask){__VA_ARGS__})
 #endif
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -48,26 +48,24 @@ LANES(f64, double, uint64_t, WIDE)
  * those of several registers in one. */
 ALWAYS_INLINE void f64_narrow_sums(const f64_narrow_lanes *x,
                                    f64_narrow_part *sum) {
-  typedef f64_narrow_mask U;
-  f64_narrow_lanes a = PICK(U, x[0], x[1], 0, 1, 4, 5) +
-                       PICK(U, x[0], x[1], 2, 3, 6, 7);
-  f64_narrow_lanes b = PICK(U, x[2], x[3], 0, 1, 4, 5) +
-                       PICK(U, x[2], x[3], 2, 3, 6, 7);
-  a = PICK(U, a, b, 0, 2, 4, 6) + PICK(U, a, b, 1, 3, 5, 7);
+  f64_narrow_lanes a = PICK(f64_narrow, x[0], x[1], 0, 1, 4, 5) +
+                       PICK(f64_narrow, x[0], x[1], 2, 3, 6, 7);
+  f64_narrow_lanes b = PICK(f64_narrow, x[2], x[3], 0, 1, 4, 5) +
+                       PICK(f64_narrow, x[2], x[3], 2, 3, 6, 7);
+  a = PICK(f64_narrow, a, b, 0, 2, 4, 6) + PICK(f64_narrow, a, b, 1, 3, 5, 7);
   memcpy(sum, &a, sizeof *sum);
 }
 
 #define SUMS_OF_8(S)                                                         \
   ALWAYS_INLINE void S##_sums(const S##_lanes *x, S##_part *sum) {           \
-    typedef S##_mask U;                                                      \
-    S##_lanes a = PICK(U, x[0], x[1], 0, 1, 2, 3, 8, 9, 10, 11) +            \
-                  PICK(U, x[0], x[1], 4, 5, 6, 7, 12, 13, 14, 15);           \
-    S##_lanes b = PICK(U, x[2], x[3], 0, 1, 2, 3, 8, 9, 10, 11) +            \
-                  PICK(U, x[2], x[3], 4, 5, 6, 7, 12, 13, 14, 15);           \
-    a = PICK(U, a, b, 0, 1, 4, 5, 8, 9, 12, 13) +                            \
-        PICK(U, a, b, 2, 3, 6, 7, 10, 11, 14, 15);                           \
-    a += PICK(U, a, a, 1, 0, 3, 2, 5, 4, 7, 6);                              \
-    a = PICK(U, a, a, 0, 2, 4, 6, 0, 2, 4, 6);                               \
+    S##_lanes a = PICK(S, x[0], x[1], 0, 1, 2, 3, 8, 9, 10, 11) +            \
+                  PICK(S, x[0], x[1], 4, 5, 6, 7, 12, 13, 14, 15);           \
+    S##_lanes b = PICK(S, x[2], x[3], 0, 1, 2, 3, 8, 9, 10, 11) +            \
+                  PICK(S, x[2], x[3], 4, 5, 6, 7, 12, 13, 14, 15);           \
+    a = PICK(S, a, b, 0, 1, 4, 5, 8, 9, 12, 13) +                            \
+        PICK(S, a, b, 2, 3, 6, 7, 10, 11, 14, 15);                           \
+    a += PICK(S, a, a, 1, 0, 3, 2, 5, 4, 7, 6);                              \
+    a = PICK(S, a, a, 0, 2, 4, 6, 0, 2, 4, 6);                               \
     memcpy(sum, &a, sizeof *sum);                                            \
   }
 
@@ -76,18 +74,20 @@ SUMS_OF_8(f32_narrow)
 SUMS_OF_8(f64)
 
 ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
-  typedef f32_mask U;
 #define LOW 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
 #define HIGH 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
-  f32_lanes a = PICK(U, x[0], x[1], LOW) + PICK(U, x[0], x[1], HIGH);
-  f32_lanes b = PICK(U, x[2], x[3], LOW) + PICK(U, x[2], x[3], HIGH);
+#define EVEN 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+  f32_lanes a = PICK(f32, x[0], x[1], LOW) + PICK(f32, x[0], x[1], HIGH);
+  f32_lanes b = PICK(f32, x[2], x[3], LOW) + PICK(f32, x[2], x[3], HIGH);
+  a = PICK(f32, a, b, EVEN) + PICK(f32, a, b, ODD);
 #undef LOW
 #undef HIGH
-  a = PICK(U, a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
-      PICK(U, a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
-  a += PICK(U, a, a, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
-  a += PICK(U, a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
-  a = PICK(U, a, a, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+#undef EVEN
+#undef ODD
+  a += PICK(f32, a, a, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+  a += PICK(f32, a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+  a = PICK(f32, a, a, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
   memcpy(sum, &a, sizeof *sum);
 }
 #endif
