@@ -31,15 +31,23 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
   if (a->rank != 2 || b->rank != 2 || a->dtype != b->dtype ||
       !dtype_is_float(a->dtype) || a->dims[!ta] != b->dims[tb])
     return false;
-  *g = (gemm_args){
+  *g = (gemm_args){ /* every member: that is less than to clear it first */
       .dtype = a->dtype,
       .ta = ta,
       .tb = tb,
+      .accumulate = false,
+      .panels = false,
+      .padded = false,
       .m = a->dims[ta],
       .k = a->dims[!ta],
       .n = b->dims[!tb],
       .a = a->data,
       .b = b->data,
+      .c = NULL,
+      .lda = 0,
+      .ldb = 0,
+      .ldc = 0,
+      .scratch = NULL,
   };
   return gemm_stored(t_shape(a), t_strides(a), &g->ta, &g->lda) &&
          gemm_stored(t_shape(b), t_strides(b), &g->tb, &g->ldb);
@@ -47,12 +55,16 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
 
 /* ---- kept forms ---- */
 
-/* Of the matrix as it is, and of its transpose. */
+/* Forms of the matrix as it is and of its transpose, and padded rows, which pay
+ * if few rows are multiplied more than a few times. */
+enum { PADDED = 2, FORMS, FEW = 3 };
+
 struct gemm_forms {
   struct gemm_form {
     void *data;
     size_t bytes;
-  } by_tb[2];
+  } form[FORMS];
+  int padded_wanted; /* so often */
 };
 
 static struct gemm_forms *forms_of(cg_tape *tape, cg_tensor *proxy) {
@@ -65,26 +77,49 @@ static struct gemm_forms *forms_of(cg_tape *tape, cg_tensor *proxy) {
   return proxy->forms;
 }
 
+/* The memory of a form; *is_new: it is to be filled. NULL without memory. */
+static void *form_memory(cg_tape *tape, struct gemm_form *f, size_t bytes,
+                         bool *is_new) {
+  *is_new = !f->data && !pool_get(&tape->pool, bytes, &f->data);
+  if (*is_new) f->bytes = bytes;
+  return f->data;
+}
+
+static void use_padded(cg_tape *tape, cg_tensor *b, gemm_args *g) {
+  size_t bytes = kernel_gemm_padded_bytes(g);
+  struct gemm_forms *forms = bytes ? forms_of(tape, b) : NULL;
+  bool is_new;
+  if (!forms) return;
+  if (forms->padded_wanted < FEW) {
+    forms->padded_wanted++;
+    return;
+  }
+  void *form = form_memory(tape, &forms->form[PADDED], bytes, &is_new);
+  if (is_new) kernel_gemm_padded_form(g, form);
+  if (form) kernel_gemm_padded_use(g, form);
+}
+
 /* Without memory for a form, the product does without. */
 static void use_form(cg_tape *tape, cg_tensor *b, gemm_args *g) {
   if (!b || !(b->flags & T_PROXY)) return;
   size_t bytes = kernel_gemm_form_bytes(g);
-  struct gemm_forms *forms = bytes ? forms_of(tape, b) : NULL;
-  if (!forms) return;
-  struct gemm_form *f = &forms->by_tb[g->tb];
-  if (!f->data) {
-    if (pool_get(&tape->pool, bytes, &f->data)) return;
-    f->bytes = bytes;
-    kernel_gemm_form(g, f->data);
+  if (!bytes) {
+    use_padded(tape, b, g);
+    return;
   }
-  kernel_gemm_use(g, f->data);
+  struct gemm_forms *forms = forms_of(tape, b);
+  bool is_new;
+  if (!forms) return;
+  void *form = form_memory(tape, &forms->form[g->tb], bytes, &is_new);
+  if (is_new) kernel_gemm_form(g, form);
+  if (form) kernel_gemm_use(g, form);
 }
 
 void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy) {
   struct gemm_forms *forms = proxy->forms;
-  for (int i = 0; forms && i < 2; i++)
-    if (forms->by_tb[i].data)
-      pool_put(&tape->pool, forms->by_tb[i].data, forms->by_tb[i].bytes);
+  for (int i = 0; forms && i < FORMS; i++)
+    if (forms->form[i].data)
+      pool_put(&tape->pool, forms->form[i].data, forms->form[i].bytes);
   if (forms) pool_put(&tape->pool, forms, sizeof *forms);
   proxy->forms = NULL;
 }

@@ -145,6 +145,7 @@ typedef struct gemm_args {
   cg_dtype dtype;
   bool ta, tb, accumulate;
   bool panels; /* B is a form that was kept */
+  bool padded; /* B is one with padded rows (kernel_gemm_dots.c) */
   int64_t m, n, k;
   const void *a, *b;
   void *c;
@@ -167,6 +168,12 @@ void kernel_gemm_plain(const gemm_args *g);
 /* The same for a few rows times a transposed matrix (kernel_gemm_dots.c). */
 bool kernel_gemm_dots_suits(const gemm_args *g);
 void kernel_gemm_dots(const gemm_args *g);
+/* For a B that is used in many products of few rows, and still would be as it
+ * is: like the three functions above, with the same bits as without the form,
+ * which serves B and its transpose. */
+size_t kernel_gemm_padded_bytes(const gemm_args *g);
+void kernel_gemm_padded_form(const gemm_args *g, void *form);
+void kernel_gemm_padded_use(gemm_args *g, const void *form);
 /* The same for small products (kernel_gemm_small.c), and the rest as above. */
 bool kernel_gemm_small_suits(const gemm_args *g);
 void kernel_gemm_small(const gemm_args *g);

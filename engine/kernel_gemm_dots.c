@@ -2,31 +2,40 @@
  * such as a step of one sequence: each element is the inner product of a row of
  * A and a row of B, both stored one element behind the other.
  *
- * A register of partial sums, folded in a fixed order, for ROWS rows of B at a
+ * A register of partial sums, folded in a fixed order, for some rows of B at a
  * time. What remains of a row is the end of its last whole register; the
  * elements before it, which were summed already, are masked away there. The
  * last rows are taken together with some that were done before.
+ *
+ * Reading B is what takes the time, and a register across two lines of the
+ * cache takes twice as long. So a B that is used often gets a form with padded
+ * rows, each of which begins with a line; results have the same bits.
  */
 #include "kernel.h"
 
 #include <string.h>
 
-enum { ROWS = 8, WIDE = 64, NARROW = 32, PART = 16 };
+enum { WIDE = 64, NARROW = 32 };
+
+/* Rows of B whose sums are put together, and the rows taken at a time: a
+ * narrow register is soon done with a row, and has to wait for its sum. */
+enum { ROWS = 4, AT_ONCE_WIDE = 4, AT_ONCE_NARROW = 8 };
 
 #ifdef __clang__
-#define PICK(U, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define PICK(S, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define PICK(U, a, b, ...) __builtin_shuffle(a, b, (U){__VA_ARGS__})
+#define PICK(S, a, b, ...) __builtin_shuffle(a, b, (S##_mask){__VA_ARGS__})
 #endif
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* A register, and part of one. Registers that a machine does not have would be
- * kept in memory, so that there are two widths. */
+/* A register, and the sums of ROWS of them. Registers that a machine does not
+ * have would be kept in memory, so that there are two widths. */
 #define LANES(S, T, U, BYTES)                                                \
   typedef T S##_lanes __attribute__((vector_size(BYTES), aligned(sizeof(T)), \
                                      may_alias));                            \
-  typedef U S##_mask __attribute__((vector_size(BYTES)));
+  typedef U S##_mask __attribute__((vector_size(BYTES)));                    \
+  typedef T S##_part __attribute__((vector_size(ROWS * sizeof(T))));
 
 LANES(f32_narrow, float, uint32_t, NARROW)
 LANES(f64_narrow, double, uint64_t, NARROW)
@@ -35,67 +44,64 @@ LANES(f32, float, uint32_t, WIDE)
 LANES(f64, double, uint64_t, WIDE)
 #endif
 
-typedef float f32_part __attribute__((vector_size(PART)));
-typedef uint32_t f32_order __attribute__((vector_size(PART)));
-typedef double f64_part __attribute__((vector_size(PART)));
-typedef uint64_t f64_order __attribute__((vector_size(PART)));
+/* The sums of ROWS registers' elements: halves are added until none is left,
+ * those of several registers in one. */
+ALWAYS_INLINE void f64_narrow_sums(const f64_narrow_lanes *x,
+                                   f64_narrow_part *sum) {
+  f64_narrow_lanes a = PICK(f64_narrow, x[0], x[1], 0, 1, 4, 5) +
+                       PICK(f64_narrow, x[0], x[1], 2, 3, 6, 7);
+  f64_narrow_lanes b = PICK(f64_narrow, x[2], x[3], 0, 1, 4, 5) +
+                       PICK(f64_narrow, x[2], x[3], 2, 3, 6, 7);
+  a = PICK(f64_narrow, a, b, 0, 2, 4, 6) + PICK(f64_narrow, a, b, 1, 3, 5, 7);
+  memcpy(sum, &a, sizeof *sum);
+}
 
-/* What is left of a register when its halves are added until it is a part. */
-#define FOLD_NARROW(S)                                                       \
-  ALWAYS_INLINE S##_part S##_narrow_folded(const void *x) {                  \
-    S##_part first, second;                                                  \
-    memcpy(&first, x, PART);                                                 \
-    memcpy(&second, (const char *)x + PART, PART);                           \
-    return first + second;                                                   \
-  }
-#define FOLD_WIDE(S, T)                                                      \
-  typedef T S##_half __attribute__((vector_size(NARROW)));                   \
-  ALWAYS_INLINE S##_part S##_folded(const void *x) {                         \
-    S##_half low, high;                                                      \
-    memcpy(&low, x, NARROW);                                                 \
-    memcpy(&high, (const char *)x + NARROW, NARROW);                         \
-    low += high;                                                             \
-    return S##_narrow_folded(&low);                                          \
+#define SUMS_OF_8(S)                                                         \
+  ALWAYS_INLINE void S##_sums(const S##_lanes *x, S##_part *sum) {           \
+    S##_lanes a = PICK(S, x[0], x[1], 0, 1, 2, 3, 8, 9, 10, 11) +            \
+                  PICK(S, x[0], x[1], 4, 5, 6, 7, 12, 13, 14, 15);           \
+    S##_lanes b = PICK(S, x[2], x[3], 0, 1, 2, 3, 8, 9, 10, 11) +            \
+                  PICK(S, x[2], x[3], 4, 5, 6, 7, 12, 13, 14, 15);           \
+    a = PICK(S, a, b, 0, 1, 4, 5, 8, 9, 12, 13) +                            \
+        PICK(S, a, b, 2, 3, 6, 7, 10, 11, 14, 15);                           \
+    a += PICK(S, a, a, 1, 0, 3, 2, 5, 4, 7, 6);                              \
+    a = PICK(S, a, a, 0, 2, 4, 6, 0, 2, 4, 6);                               \
+    memcpy(sum, &a, sizeof *sum);                                            \
   }
 
-FOLD_NARROW(f32)
-FOLD_NARROW(f64)
+SUMS_OF_8(f32_narrow)
 #if CG_CLONED
-FOLD_WIDE(f32, float)
-FOLD_WIDE(f64, double)
+SUMS_OF_8(f64)
+
+ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
+#define LOW 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define EVEN 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+  f32_lanes a = PICK(f32, x[0], x[1], LOW) + PICK(f32, x[0], x[1], HIGH);
+  f32_lanes b = PICK(f32, x[2], x[3], LOW) + PICK(f32, x[2], x[3], HIGH);
+  a = PICK(f32, a, b, EVEN) + PICK(f32, a, b, ODD);
+#undef LOW
+#undef HIGH
+#undef EVEN
+#undef ODD
+  a += PICK(f32, a, a, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+  a += PICK(f32, a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+  a = PICK(f32, a, a, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+  memcpy(sum, &a, sizeof *sum);
+}
 #endif
 
-/* The sums of four registers' elements, and of two. */
-#define SUMS(S)                                                              \
-  ALWAYS_INLINE f32_part f32##S##_sums(const f32##S##_lanes *x) {            \
-    f32_part a = f32##S##_folded(x), b = f32##S##_folded(x + 1);             \
-    f32_part c = f32##S##_folded(x + 2), d = f32##S##_folded(x + 3);         \
-    a = PICK(f32_order, a, b, 0, 1, 4, 5) +                                  \
-        PICK(f32_order, a, b, 2, 3, 6, 7);                                   \
-    c = PICK(f32_order, c, d, 0, 1, 4, 5) +                                  \
-        PICK(f32_order, c, d, 2, 3, 6, 7);                                   \
-    return PICK(f32_order, a, c, 0, 2, 4, 6) +                               \
-           PICK(f32_order, a, c, 1, 3, 5, 7);                                \
-  }                                                                          \
-  ALWAYS_INLINE f64_part f64##S##_sums(const f64##S##_lanes *x) {            \
-    f64_part a = f64##S##_folded(x), b = f64##S##_folded(x + 1);             \
-    return PICK(f64_order, a, b, 0, 2) + PICK(f64_order, a, b, 1, 3);        \
-  }
-
-SUMS(_narrow)
-#if CG_CLONED
-SUMS()
-#endif
-
-#define DOTS(S, P, T, U, BYTES, CLONES)                                      \
+#define DOTS(S, T, U, BYTES, AT_ONCE, CLONES)                                \
   /* sum[r] = sum_l a[l] b[r * ldb + l] for 0 <= r < rows, k a register at   \
-     least, of the last of which *keep is taken if it is no whole one. */    \
-  ALWAYS_INLINE void some_##S(int rows, int64_t k, const S##_mask *keep,     \
-                              const T *a, const T *b, int64_t ldb,           \
-                              P *sum) {                                      \
-    enum { N = BYTES / sizeof(T), AT_ONCE = PART / sizeof(T) };              \
-    S##_lanes lane[ROWS];                                                    \
-    for (int r = 0; r < ROWS; r++) lane[r] = (S##_lanes){0};                 \
+     least, of the last of which, at `last` in B, *keep is taken if it is no \
+     whole one. */                                                           \
+  ALWAYS_INLINE void some_##S(int rows, int64_t k, int64_t last,             \
+                              const S##_mask *keep, const T *a, const T *b,  \
+                              int64_t ldb, S##_part *sum) {                  \
+    enum { N = BYTES / sizeof(T) };                                          \
+    S##_lanes lane[AT_ONCE];                                                 \
+    for (int r = 0; r < AT_ONCE; r++) lane[r] = (S##_lanes){0};              \
     int64_t l = 0;                                                           \
     for (; l + N <= k; l += N) {                                             \
       const S##_lanes x = *(const S##_lanes *)(a + l);                       \
@@ -106,28 +112,27 @@ SUMS()
       S##_mask x = (S##_mask) * (const S##_lanes *)(a + k - N) & *keep;      \
       for (int r = 0; r < rows; r++) {                                       \
         S##_mask y =                                                         \
-            (S##_mask) * (const S##_lanes *)(b + r * ldb + k - N) & *keep;   \
+            (S##_mask) * (const S##_lanes *)(b + r * ldb + last) & *keep;    \
         lane[r] += (S##_lanes)x * (S##_lanes)y;                              \
       }                                                                      \
     }                                                                        \
-    for (int r = 0; r < rows; r += AT_ONCE)                                  \
-      sum[r / AT_ONCE] = S##_sums(lane + r);                                 \
+    for (int r = 0; r < rows; r += ROWS)                                     \
+      S##_sums(lane + r, sum + r / ROWS);                                    \
   }                                                                          \
   /* c[i * apart] (+)= sum[i] for from <= i < to. */                         \
-  ALWAYS_INLINE void put_##S(const P *sum, int from, int to, T *c, \
+  ALWAYS_INLINE void put_##S(const S##_part *sum, int from, int to, T *c,    \
                              int64_t apart, bool add) {                      \
-    T each[ROWS];                                                            \
+    T each[AT_ONCE];                                                         \
     memcpy(each, sum, sizeof each);                                          \
     for (int i = from; i < to; i++)                                          \
       c[i * apart] = add ? c[i * apart] + each[i] : each[i];                 \
   }                                                                          \
-  ALWAYS_INLINE void put_all_##S(const P *sum, T *c, bool add) {   \
-    enum { AT_ONCE = PART / sizeof(T) };                                     \
-    for (int r = 0; r < ROWS; r += AT_ONCE) {                                \
-      P y = sum[r / AT_ONCE], before = {0};                                  \
-      if (add) memcpy(&before, c + r, PART);                                 \
+  ALWAYS_INLINE void put_all_##S(const S##_part *sum, T *c, bool add) {      \
+    for (int r = 0; r < AT_ONCE; r += ROWS) {                                \
+      S##_part y = sum[r / ROWS], before = {0};                              \
+      if (add) memcpy(&before, c + r, sizeof y);                             \
       if (add) y += before;                                                  \
-      memcpy(c + r, &y, PART);                                               \
+      memcpy(c + r, &y, sizeof y);                                           \
     }                                                                        \
   }                                                                          \
   /* The same as times_##S for short rows. */                                \
@@ -140,42 +145,43 @@ SUMS()
     }                                                                        \
   }                                                                          \
   /* c[j * apart] (+)= sum_l a[l] b[j * ldb + l] for 0 <= j < n. */          \
-  CLONES static void times_##S(int64_t n, int64_t k, const T *a,             \
-                                  const T *b, int64_t ldb, T *c,             \
-                                  int64_t apart, bool add) {                 \
+  CLONES static void times_##S(int64_t n, int64_t k, bool padded,            \
+                               const T *a, const T *b, int64_t ldb, T *c,    \
+                               int64_t apart, bool add) {                    \
     enum { N = BYTES / sizeof(T) };                                          \
     if (k < N) {                                                             \
       short_##S(n, k, a, b, ldb, c, apart, add);                             \
       return;                                                                \
     }                                                                        \
+    const int64_t last = padded ? k - k % N : k - N;                         \
     S##_mask keep;                                                           \
     for (int i = 0; i < N; i++) keep[i] = i < N - k % N ? 0 : (U)-1;         \
-    P sum[ROWS * sizeof(T) / PART];                                          \
+    S##_part sum[AT_ONCE / ROWS] = {0};                                      \
     int64_t j = 0;                                                           \
-    for (; j + ROWS <= n; j += ROWS) {                                       \
-      some_##S(ROWS, k, &keep, a, b + j * ldb, ldb, sum);                    \
+    for (; j + AT_ONCE <= n; j += AT_ONCE) {                                 \
+      some_##S(AT_ONCE, k, last, &keep, a, b + j * ldb, ldb, sum);           \
       if (apart == 1)                                                        \
         put_all_##S(sum, c + j, add);                                        \
       else                                                                   \
-        put_##S(sum, 0, ROWS, c + j * apart, apart, add);                    \
+        put_##S(sum, 0, AT_ONCE, c + j * apart, apart, add);                 \
     }                                                                        \
-    if (j < n && n >= ROWS) { /* some of them once more */                   \
-      const int64_t at = n - ROWS;                                           \
-      some_##S(ROWS, k, &keep, a, b + at * ldb, ldb, sum);                   \
-      put_##S(sum, (int)(j - at), ROWS, c + at * apart, apart, add);         \
+    if (j < n && n >= AT_ONCE) { /* some of them once more */                \
+      const int64_t at = n - AT_ONCE;                                        \
+      some_##S(AT_ONCE, k, last, &keep, a, b + at * ldb, ldb, sum);          \
+      put_##S(sum, (int)(j - at), AT_ONCE, c + at * apart, apart, add);      \
       return;                                                                \
     }                                                                        \
     for (; j < n; j++) {                                                     \
-      some_##S(1, k, &keep, a, b + j * ldb, 0, sum);                         \
+      some_##S(1, k, last, &keep, a, b + j * ldb, 0, sum);                   \
       put_##S(sum, 0, 1, c + j * apart, apart, add);                         \
     }                                                                        \
   }
 
-DOTS(f32_narrow, f32_part, float, uint32_t, NARROW, CG_CLONES)
-DOTS(f64_narrow, f64_part, double, uint64_t, NARROW, CG_CLONES)
+DOTS(f32_narrow, float, uint32_t, NARROW, AT_ONCE_NARROW, CG_CLONES)
+DOTS(f64_narrow, double, uint64_t, NARROW, AT_ONCE_NARROW, CG_CLONES)
 #if CG_CLONED
-DOTS(f32, f32_part, float, uint32_t, WIDE, CG_WIDE)
-DOTS(f64, f64_part, double, uint64_t, WIDE, CG_WIDE)
+DOTS(f32, float, uint32_t, WIDE, AT_ONCE_WIDE, CG_WIDE)
+DOTS(f64, double, uint64_t, WIDE, AT_ONCE_WIDE, CG_WIDE)
 #else
 #define times_f32 times_f32_narrow
 #define times_f64 times_f64_narrow
@@ -186,25 +192,75 @@ bool kernel_gemm_dots_suits(const gemm_args *g) {
 }
 
 /* times_<type> of the machine's width: c from vector a and matrix b. */
-static void times(cg_dtype dtype, int64_t n, int64_t k, const void *a,
-                  const void *b, int64_t ldb, void *c, int64_t apart,
-                  bool add) {
+static void times(cg_dtype dtype, int64_t n, int64_t k, bool padded,
+                  const void *a, const void *b, int64_t ldb, void *c,
+                  int64_t apart, bool add) {
   if (dtype == CG_F32)
-    (kernel_has_wide() ? times_f32 : times_f32_narrow)(n, k, a, b, ldb, c,
-                                                       apart, add);
+    (kernel_has_wide() ? times_f32 : times_f32_narrow)(n, k, padded, a, b, ldb,
+                                                       c, apart, add);
   else
-    (kernel_has_wide() ? times_f64 : times_f64_narrow)(n, k, a, b, ldb, c,
-                                                       apart, add);
+    (kernel_has_wide() ? times_f64 : times_f64_narrow)(n, k, padded, a, b, ldb,
+                                                       c, apart, add);
 }
 
 void kernel_gemm_dots(const gemm_args *g) {
   const int64_t size = g->dtype == CG_F32 ? 4 : 8;
   for (int64_t i = 0; i < g->m; i++)
-    times(g->dtype, g->n, g->k, (const char *)g->a + i * g->lda * size, g->b,
-          g->ldb, (char *)g->c + i * g->ldc * size, 1, g->accumulate);
+    times(g->dtype, g->n, g->k, g->padded,
+          (const char *)g->a + i * g->lda * size, g->b, g->ldb,
+          (char *)g->c + i * g->ldc * size, 1, g->accumulate);
 }
 
 void kernel_gemm_column(const gemm_args *g, const void *column) {
-  times(g->dtype, g->m, g->k, column, g->a, g->lda, g->c, g->ldc,
+  times(g->dtype, g->m, g->k, false, column, g->a, g->lda, g->c, g->ldc,
         g->accumulate);
+}
+
+/* ---- padded rows ---- */
+
+enum { LINE = 64, SHORTEST = 4 * WIDE, NEAR = 256 * 1024 };
+
+/* The bytes of a row of the stored B, and of one that is padded. */
+static size_t row_bytes(const gemm_args *g) {
+  return (size_t)(g->tb ? g->k : g->n) * (g->dtype == CG_F32 ? 4 : 8);
+}
+
+static size_t padded_bytes(const gemm_args *g) {
+  return (row_bytes(g) + LINE - 1) / LINE * LINE;
+}
+
+static int64_t rows_of(const gemm_args *g) { return g->tb ? g->n : g->k; }
+
+size_t kernel_gemm_padded_bytes(const gemm_args *g) {
+  const size_t size = g->dtype == CG_F32 ? 4 : 8;
+  const bool one_row = g->m == 1 && !g->tb && kernel_gemm_small_suits(g);
+  if (!one_row && !kernel_gemm_dots_suits(g)) return 0;
+  if ((size_t)g->ldb * size % LINE == 0 && (uintptr_t)g->b % LINE == 0)
+    return 0;
+  const size_t bytes = padded_bytes(g);
+  const bool near = (size_t)rows_of(g) <= NEAR / bytes;
+  return row_bytes(g) >= SHORTEST && near ? (size_t)rows_of(g) * bytes : 0;
+}
+
+/* A row's last register is the one that ends with the row, with zeros in place
+ * of what the register before it has. */
+void kernel_gemm_padded_form(const gemm_args *g, void *form) {
+  const size_t size = g->dtype == CG_F32 ? 4 : 8, row = row_bytes(g);
+  const size_t width = kernel_has_wide() ? WIDE : NARROW, rest = row % width;
+  const char *from = g->b;
+  char *to = form;
+  for (int64_t i = 0; i < rows_of(g); i++) {
+    memcpy(to, from, row - rest);
+    memset(to + row - rest, 0, padded_bytes(g) - (row - rest));
+    if (rest)
+      memcpy(to + row - rest + width - rest, from + row - rest, rest);
+    from += (size_t)g->ldb * size;
+    to += padded_bytes(g);
+  }
+}
+
+void kernel_gemm_padded_use(gemm_args *g, const void *form) {
+  g->b = form;
+  g->ldb = (int64_t)(padded_bytes(g) / (g->dtype == CG_F32 ? 4 : 8));
+  g->padded = true;
 }

@@ -70,14 +70,17 @@ enum {
     const int w_last = wide - 1;                                             \
     int64_t last = w_last * N, known = j + last - (g->n - N);                \
     if (known < 0) known = 0;                                                \
+    const T *b_last = b + (g->padded ? last : last - known);                 \
     last -= known;                                                           \
     S##_lanes sum[ALONE];                                                    \
     for (int w = 0; w < wide; w++) sum[w] = (S##_lanes){0};                  \
-    for (int64_t l = 0; l < g->k; l++, a += ak, b += g->ldb) {               \
+    for (int64_t l = 0; l < g->k; l++, a += ak) {                            \
       const T x = *a;                                                        \
       for (int w = 0; w < w_last; w++)                                       \
         sum[w] += x * *(const S##_lanes *)(b + w * N);                       \
-      sum[w_last] += x * *(const S##_lanes *)(b + last);                     \
+      sum[w_last] += x * *(const S##_lanes *)b_last;                         \
+      b += g->ldb;                                                           \
+      b_last += g->ldb;                                                      \
     }                                                                        \
     T *c = (T *)g->c + i * g->ldc + j;                                       \
     if (g->accumulate)                                                       \

@@ -93,14 +93,14 @@ ADD_ROWS(add_rows_f64, double, add_row_f64_dense)
 typedef void (*move_row)(int64_t n, void *y, int64_t sy, const void *a,
                          int64_t sa);
 
-/* The elements of all axes as one row, if out (contiguous) and a are that; -1
- * if not. */
+/* The elements of all axes as one row, if out and a are that; -1 if not. */
 static int64_t one_row(int rank, const int64_t *shape,
                        const int64_t *out_strides, const int64_t *a_strides) {
   int64_t step = 1;
-  if (out_strides) return -1;
   for (int i = rank - 1; i >= 0; i--) {
-    if (shape[i] != 1 && a_strides && a_strides[i] != step) return -1;
+    if (shape[i] == 1) continue;
+    if (a_strides && a_strides[i] != step) return -1;
+    if (out_strides && out_strides[i] != step) return -1;
     step *= shape[i];
   }
   return step;

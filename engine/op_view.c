@@ -99,22 +99,30 @@ static bool reshape_strides(const cg_tensor *x, const shape_attr *to,
   return true;
 }
 
+static cg_status fail_reshape(const cg_call *call, const shape_attr *to) {
+  char have[96], want[96];
+  return cg_call_fail(call, CG_ERR_SHAPE, "%s has no form %s",
+                      cg_tensor_shape_text(call->in[0], have, sizeof have),
+                      shape_text(to->rank, to->shape, want, sizeof want));
+}
+
 static cg_status reshape_infer(const cg_call *call, cg_spec *spec) {
   const cg_tensor *x = call->in[0];
-  shape_attr to = *(const shape_attr *)call->attr;
-  if (!complete_shape(x, &to)) {
-    char have[96], want[96];
-    return cg_call_fail(call, CG_ERR_SHAPE, "%s has no form %s",
-                        cg_tensor_shape_text(x, have, sizeof have),
-                        shape_text(to.rank, to.shape, want, sizeof want));
+  const shape_attr *to = call->attr;
+  shape_attr completed;
+  int64_t numel;
+  if (!shape_numel(to->rank, to->shape, &numel) || numel != t_numel(x)) {
+    completed = *to;
+    if (!complete_shape(x, &completed)) return fail_reshape(call, &completed);
+    to = &completed;
   }
-  cg_spec_set(spec, x->dtype, to.rank, to.shape);
+  cg_spec_set(spec, x->dtype, to->rank, to->shape);
   spec->offset = 0;
   if (x->flags & T_CONTIGUOUS) {
     spec->is_view = true;
-    shape_strides(to.rank, to.shape, spec->strides);
+    shape_strides(to->rank, to->shape, spec->strides);
   } else {
-    spec->is_view = reshape_strides(x, &to, spec->strides);
+    spec->is_view = reshape_strides(x, to, spec->strides);
   }
   return CG_OK;
 }

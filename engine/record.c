@@ -155,8 +155,12 @@ static bool view_stays_inside(const cg_call *call, const cg_spec *spec) {
   const cg_tensor *x = call->in[0];
   int64_t n, first = 0, last = 0, lo = spec->offset, hi = spec->offset;
   if (!shape_numel(spec->rank, spec->shape, &n) || n == 0) return true;
-  return t_numel(x) &&
-         reach(x->rank, t_shape(x), t_strides(x), &first, &last) &&
+  const int64_t n_x = t_numel(x);
+  if (x->flags & T_CONTIGUOUS)
+    last = n_x - 1;
+  else if (!reach(x->rank, t_shape(x), t_strides(x), &first, &last))
+    return false;
+  return n_x &&
          reach(spec->rank, spec->shape, spec->strides, &lo, &hi) &&
          lo >= first &&
          (hi <= last || hi <= last + elements_behind(call));

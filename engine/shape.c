@@ -3,6 +3,21 @@
 
 #include <stdio.h>
 
+bool shape_numel_checked(int rank, const int64_t *shape, int64_t *numel) {
+  int64_t n = 1; /* without sizes of 0, as strides are computed */
+  bool empty = false, fits = true;
+  for (int i = 0; i < rank; i++) {
+    if (shape[i] <= 0) {
+      if (shape[i] < 0) return false;
+      empty = true;
+      continue;
+    }
+    fits &= !__builtin_mul_overflow(n, shape[i], &n);
+  }
+  *numel = empty ? 0 : n;
+  return fits && n <= INT64_MAX / 16;
+}
+
 bool shape_broadcast(int *rank, int64_t *out, int rank_in,
                      const int64_t *shape) {
   int grow = rank_in - *rank;

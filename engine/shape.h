@@ -6,22 +6,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* shape_numel for sizes of any number and kind. */
+bool shape_numel_checked(int rank, const int64_t *shape, int64_t *numel);
+
 /* The product of the sizes; false for a negative size, or when numel * 16
  * (a bound of its bytes) would overflow, also if another size is 0. */
 static inline bool shape_numel(int rank, const int64_t *shape,
                                int64_t *numel) {
-  int64_t n = 1; /* without sizes of 0, as strides are computed */
-  bool empty = false, fits = true;
+  enum { FEW = 3, SMALL = 1 << 19 }; /* three of them cannot overflow */
+  uint64_t n = 1, wide = 0;
+  if (rank > FEW) return shape_numel_checked(rank, shape, numel);
   for (int i = 0; i < rank; i++) {
-    if (shape[i] <= 0) {
-      if (shape[i] < 0) return false;
-      empty = true;
-      continue;
-    }
-    fits &= !__builtin_mul_overflow(n, shape[i], &n);
+    wide |= (uint64_t)shape[i] - 1; /* huge for 0, too */
+    n *= (uint64_t)shape[i];
   }
-  *numel = empty ? 0 : n;
-  return fits && n <= INT64_MAX / 16;
+  if (wide >= SMALL) return shape_numel_checked(rank, shape, numel);
+  *numel = (int64_t)n;
+  return true;
 }
 
 /* Row-major strides in elements. */

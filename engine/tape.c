@@ -208,7 +208,8 @@ cg_status cg_tape_rewind_keep(cg_tape *tape, cg_mark mark, cg_tensor **tensors,
   bool ok = list && !tape->error.status;
   for (int i = 0; ok && i < count; i++)
     ok = stash(tape, tensors[i], i, &list[i]);
-  cg_error error = tape->error;
+  cg_error error;
+  if (!ok) error = tape->error;
   cg_status status = cg_tape_rewind(tape, mark);
   if (!ok && !status) tape->error = error;
   for (int i = 0; i < count; i++)
@@ -235,7 +236,7 @@ const cg_error *cg_tape_error(const cg_tape *tape) {
 }
 
 void cg_tape_clear_error(cg_tape *tape) {
-  if (tape) tape->error = (cg_error){0};
+  if (tape && tape->error.status) tape->error = (cg_error){0};
 }
 
 cg_tensor *tape_vfail(cg_tape *tape, cg_status status, const char *op,
@@ -301,19 +302,23 @@ static size_t slot_of(const cg_tape *tape, const cg_tensor *leaf) {
 }
 
 /* The table cell of a leaf: its own, or the free one where it would go. */
-static uint32_t *table_cell(const cg_tape *tape, const cg_tensor *leaf) {
+static proxy_cell *table_cell(const cg_tape *tape, const cg_tensor *leaf) {
   size_t i = slot_of(tape, leaf);
-  while (tape->table[i] &&
-         t_proxied(tape->proxies[tape->table[i] - 1]) != leaf)
+  while (tape->table[i].leaf && tape->table[i].leaf != leaf)
     i = (i + 1) & (tape->table_size - 1);
   return &tape->table[i];
+}
+
+static void put_in_table(cg_tape *tape, cg_tensor *proxy) {
+  const cg_tensor *leaf = t_proxied(proxy);
+  *table_cell(tape, leaf) = (proxy_cell){leaf, proxy};
 }
 
 static void rebuild_proxy_table(cg_tape *tape) {
   if (!tape->table_size) return;
   memset(tape->table, 0, tape->table_size * sizeof *tape->table);
   for (size_t i = 0; i < tape->n_proxies; i++)
-    *table_cell(tape, t_proxied(tape->proxies[i])) = (uint32_t)i + 1;
+    put_in_table(tape, tape->proxies[i]);
 }
 
 /* Forgets all proxies but the oldest `keep`. */
@@ -341,9 +346,7 @@ static cg_status reserve_proxy(cg_tape *tape) {
 }
 
 cg_tensor *tape_find_proxy(cg_tape *tape, const cg_tensor *leaf) {
-  if (!tape->table_size) return NULL;
-  uint32_t i = *table_cell(tape, leaf);
-  return i ? tape->proxies[i - 1] : NULL;
+  return tape->table_size ? table_cell(tape, leaf)->proxy : NULL;
 }
 
 /* Memory for a proxy, laid out as a view of the leaf (tape_memory.c); what
@@ -371,8 +374,7 @@ static cg_tensor *allocate_proxy(cg_tape *tape, const cg_tensor *leaf,
 static cg_tensor *new_proxy(cg_tape *tape, cg_tensor *leaf, const char *op) {
   cg_tensor *p = allocate_proxy(tape, leaf, op);
   if (!p) return NULL;
-  uint32_t *cell = table_cell(tape, leaf);
-  cg_tensor *older = *cell ? tape->proxies[*cell - 1] : NULL;
+  cg_tensor *older = tape_find_proxy(tape, leaf);
   const uint16_t flags = (uint16_t)(leaf->flags & T_GRAD) |
                          (uint16_t)(older ? older->flags & T_HOOK : 0);
   *p = (cg_tensor){
@@ -389,7 +391,7 @@ static cg_tensor *new_proxy(cg_tape *tape, cg_tensor *leaf, const char *op) {
   };
   t_in(p)[0] = leaf; /* no operand: n_in is 0 */
   tape->proxies[tape->n_proxies++] = p;
-  *cell = (uint32_t)tape->n_proxies;
+  put_in_table(tape, p);
   return p;
 }
 

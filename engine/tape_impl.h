@@ -29,6 +29,12 @@ typedef struct scope_entry {
   const char *name; /* in the arena */
 } scope_entry;
 
+/* The newest proxy of a leaf; free: NULLs. */
+typedef struct proxy_cell {
+  const cg_tensor *leaf;
+  cg_tensor *proxy;
+} proxy_cell;
+
 /* A rewind: marks made before `epoch` at positions beyond `position` died. */
 typedef struct rewind_entry {
   uint64_t epoch, position;
@@ -66,7 +72,7 @@ struct cg_tape {
 
   cg_tensor **proxies; /* of leaves, in order of creation */
   size_t n_proxies, cap_proxies;
-  uint32_t *table; /* hash of leaf address -> 1 + index of newest proxy */
+  proxy_cell *table; /* hash of leaf address -> newest proxy */
   size_t table_size;
 
   scope_entry *scopes;
