@@ -87,6 +87,9 @@ static const int64_t shapes[][3] = {
     {65, 130, 300},
     {200, 65, 50},   /* the same, with few products to add up */
     {130, 66, 90},
+    {520, 65, 150},  /* more rows than are completed by odd columns at once */
+    {130, 2100, 40}, /* more columns than are near at once */
+    {2048, 140, 40}, /* A^T's rows on different pages */
     {520, 140, 33},  /* rows far apart, on either side */
     {140, 520, 33},
     {3, 600, 500},   /* few rows */

@@ -73,6 +73,7 @@ static void layer(const char *what, int64_t B, int64_t T, int64_t H,
   row(what, G * H, H, B, true, false);      /* dz^T h */
   row(what, G * H, V, T * B, true, false);  /* dz^T x */
   row(what, T * B, V, H, false, true);      /* h W_hy^T */
+  row(what, T * B, H, V, false, false);     /* do W_hy */
   row(what, V, H, T * B, true, false);      /* do^T h */
 }
 
@@ -81,6 +82,8 @@ void rows_matmul(void) {
   layer("rnn H128", 32, 64, 128, 1);
   layer("rnn H256", 32, 64, 256, 1);
   layer("rnn H512", 50, 50, 512, 1);
+  layer("lstm H128", 50, 50, 128, 4);
   layer("lstm H512", 50, 50, 512, 4);
+  layer("gru H256", 32, 64, 256, 3);
   row("square", 1024, 1024, 1024, false, false);
 }
