@@ -67,6 +67,27 @@ SUM_ROW(sum_row_f64, double)
 ADD_ROW(add_row_f32, float, sum_row_f32)
 ADD_ROW(add_row_f64, double, sum_row_f64)
 
+/* Adds rows of `a`, which are ld apart, to the row y, one after the other: so
+ * the sums over columns are computed, some rows in one pass over y. */
+enum { ROWS = 4 };
+
+#define ADD_ROWS(name, T, dense)                                           \
+  CG_CLONES static void name##_4(int64_t n, T *y, const T *a,              \
+                                 int64_t ld) {                             \
+    for (int64_t i = 0; i < n; i++)                                        \
+      y[i] = y[i] + a[i] + a[ld + i] + a[2 * ld + i] + a[3 * ld + i];      \
+  }                                                                        \
+  static void name(int64_t rows, int64_t n, void *y, const void *a,        \
+                   int64_t ld) {                                           \
+    const T *aa = a;                                                       \
+    for (; rows >= ROWS; rows -= ROWS, aa += ROWS * ld)                    \
+      name##_4(n, y, aa, ld);                                              \
+    for (; rows > 0; rows--, aa += ld) dense(n, y, aa);                    \
+  }
+
+ADD_ROWS(add_rows_f32, float, add_row_f32_dense)
+ADD_ROWS(add_rows_f64, double, add_row_f64_dense)
+
 /* ---- whole arrays ---- */
 
 typedef void (*move_row)(int64_t n, void *y, int64_t sy, const void *a,
@@ -85,12 +106,29 @@ static int64_t one_row(int rank, const int64_t *shape,
   return step;
 }
 
+/* Is it a matrix whose rows are long enough, and cannot be merged into one? */
+static bool is_matrix(int rank, const int64_t *shape, const int64_t *out,
+                      const int64_t *a) {
+  enum { LONG = 16 };
+  return rank == 2 && out && a && shape[1] >= LONG && shape[0] > 1 &&
+         (out[0] != shape[1] * out[1] || a[0] != shape[1] * a[1]);
+}
+
 static void run(move_row row, size_t size, int rank, const int64_t *shape,
                 void *out, const int64_t *out_strides, const void *a,
                 const int64_t *a_strides) {
   const int64_t whole = one_row(rank, shape, out_strides, a_strides);
   if (whole >= 0) {
     if (whole) row(whole, out, 1, a, 1);
+    return;
+  }
+  if (is_matrix(rank, shape, out_strides, a_strides)) {
+    const int64_t next_out = out_strides[0] * (int64_t)size;
+    const int64_t next_a = a_strides[0] * (int64_t)size;
+    char *y = out;
+    const char *x = a;
+    for (int64_t i = 0; i < shape[0]; i++, y += next_out, x += next_a)
+      row(shape[1], y, out_strides[1], x, a_strides[1]);
     return;
   }
   nd it;
@@ -117,7 +155,14 @@ void kernel_copy(cg_dtype dtype, int rank, const int64_t *shape, void *out,
 void kernel_add_strided(cg_dtype dtype, int rank, const int64_t *shape,
                         void *out, const int64_t *out_strides, const void *a,
                         const int64_t *a_strides) {
-  move_row row = dtype == CG_F32 ? add_row_f32 : add_row_f64;
+  const bool f32 = dtype == CG_F32;
+  if (rank == 2 && shape[1] > 0 && out_strides && out_strides[0] == 0 &&
+      out_strides[1] == 1 && a_strides[1] == 1) {
+    (f32 ? add_rows_f32 : add_rows_f64)(shape[0], shape[1], out, a,
+                                        a_strides[0]);
+    return;
+  }
+  move_row row = f32 ? add_row_f32 : add_row_f64;
   run(row, cg_dtype_size(dtype), rank, shape, out, out_strides, a, a_strides);
 }
 
