@@ -2,8 +2,8 @@
  *
  *   z + x V^T    and    d + h W^T.
  *
- * The products come into being in scratch memory, and z and d are added when the
- * gates are computed: memory of the result, which is not in the cache, is
+ * The products come into being in scratch memory, and z and d are added when
+ * the gates are computed: memory of the result, which is not in the cache, is
  * written once.
  */
 #include "addmm.h"

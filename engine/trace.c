@@ -166,7 +166,7 @@ void trace_seed(const walk *w, const cg_tensor *seed, int i) {
 }
 
 void trace_arrived(const cg_vjp *v) {
-  if (is_finite(v->gy)) return;
+  if (is_finite(cg_vjp_gy(v))) return;
   sentence s = {.at = 0};
   say(&s, "finite contributions to the gradient of the result have a sum that "
           "is not: ");
