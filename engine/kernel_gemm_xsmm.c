@@ -173,16 +173,18 @@ static gemm_args flipped(const gemm_args *g) {
   return f;
 }
 
+static size_t scratch_of(const gemm_args *g) {
+  plan p = plan_for(g);
+  int64_t n = odd_scratch(g) + packed_a(&p, g) + packed_b(&p, g);
+  return (size_t)(n * size_of(g));
+}
+
 size_t kernel_gemm_xsmm_scratch(const gemm_args *g) {
-  gemm_args f = *g;
-  int64_t n = 0;
   if (flips(g)) {
-    n = g->m * g->n;
-    f = flipped(g);
+    gemm_args f = flipped(g);
+    return (size_t)(g->m * g->n * size_of(g)) + scratch_of(&f);
   }
-  n += odd_scratch(&f);
-  plan p = plan_for(&f);
-  return (size_t)((n + packed_a(&p, &f) + packed_b(&p, &f)) * size_of(g));
+  return scratch_of(g);
 }
 
 /* ---- panels ---- */
@@ -306,9 +308,26 @@ static void chunk(const gemm_args *g, const plan *p, int64_t first,
   }
 }
 
+/* Is that one block, with the operands where they are? */
+static bool one_block(const gemm_args *g, const plan *p) {
+  return !p->pack_a && !p->pack_b && !g->panels && p->m_block >= g->m &&
+         p->n_block >= g->n && p->k_block >= g->k;
+}
+
+/* (The members one by one: a copy of the struct reads several at once, and then
+ * waits until they, just written, have left the store buffer behind whatever
+ * was written before.) */
 static void multiply(const gemm_args *g) {
   plan p = plan_for(g);
-  gemm_args b = *g;
+  if (one_block(g, &p)) {
+    block(g);
+    return;
+  }
+  gemm_args b = {.dtype = g->dtype,
+                 .ta = g->ta,
+                 .lda = g->lda,
+                 .ldb = g->ldb,
+                 .ldc = g->ldc};
   for (int64_t i = 0; i < g->m; i += p.chunk)
     for (int64_t l = 0; l < g->k; l += p.k_block) {
       b.k = least(p.k_block, g->k - l);
