@@ -26,7 +26,11 @@
 /* A loop over registers of 64 bytes, for machines that have such. */
 #define CG_WIDE __attribute__((target("arch=x86-64-v4")))
 static inline bool kernel_has_wide(void) {
+#ifdef CG_ISA_AVX2
+  return false;
+#else
   return __builtin_cpu_supports("x86-64-v4");
+#endif
 }
 #else
 #define CG_CLONES
