@@ -148,7 +148,8 @@ cg_tensor *cg_vjp_gy(const cg_vjp *v) {
 cg_tensor *cg_vjp_gy_head(cg_vjp *v, int axis, int64_t unit) {
   cg_tensor *gy = v->gy;
   const int64_t end = gy->given.end;
-  if (!slot_partial(gy) || gy->axis_given != axis || unit < 1)
+  if (!slot_partial(gy) || gy->axis_given != axis || unit < 1 ||
+      unit > gy->dims[axis])
     return cg_vjp_gy(v);
   const int64_t length = (end + unit - 1) / unit * unit;
   if (length >= gy->dims[axis]) return cg_vjp_gy(v);

@@ -178,7 +178,8 @@ END_TEST
 
 /* Uses of y, how its head is asked for, and how long that is. */
 static const struct {
-  int uses[4], axis, unit, length;
+  int uses[4], axis;
+  int64_t unit, length;
 } heads[] = {
     {{20, -2}, 1, 1, 1},     {{20, -2}, 1, 2, 2},     {{20, -2}, 1, 3, 3},
     {{21, -2}, 1, 1, 2},     {{20, 21, -2}, 1, 1, 2}, {{21, 20, -2}, 1, 1, 2},
@@ -186,6 +187,7 @@ static const struct {
     {{20, -1, -2}, 1, 1, 3}, {{20, 20, -2}, 1, 1, 3}, {{20, -2}, 0, 1, T},
     {{20, -2}, 1, 0, 3},     {{0, 1, -2}, 0, 1, 2},   {{2, -2}, 0, 4, 4},
     {{10, -2}, 1, 1, 3},     {{20, -2}, 1, 9, 3},
+    {{21, -2}, 1, INT64_MAX, 3},
 };
 
 START_TEST(a_head_is_as_short_as_its_parts_allow) {
