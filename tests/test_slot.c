@@ -152,9 +152,9 @@ static cg_tensor *trace_now(cg_tape *t, cg_tensor *x, cg_tensor *g, void *on) {
   return NULL;
 }
 
-/* What a walk from -0 gives to w, by way of a row of x, and to u, of which a row
- * is used; traced from the beginning, or from where the row of x has had its
- * turn, or not at all. */
+/* What a walk from -0 gives to w, by way of a row of x, and to u, of which a
+ * row is used; traced from the beginning, or from where the row of x has had
+ * its turn, or not at all. */
 static void trace_row(bool begin, bool then, double g[2][T * WIDE]) {
   const double v[T * WIDE] = {2.385}, minus = -0.0;
   cg_tensor *w = leaf_of(v, CG_DIMS(T, WIDE)), *grads[2];
