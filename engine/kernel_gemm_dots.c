@@ -234,6 +234,7 @@ static int64_t rows_of(const gemm_args *g) { return g->tb ? g->n : g->k; }
 size_t kernel_gemm_padded_bytes(const gemm_args *g) {
   const size_t size = g->dtype == CG_F32 ? 4 : 8;
   const bool one_row = g->m == 1 && !g->tb && kernel_gemm_small_suits(g);
+  if (row_bytes(g) < SHORTEST) return 0; /* there may be no columns at all */
   if (!one_row && !kernel_gemm_dots_suits(g)) return 0;
   if (row_bytes(g) < SHORTEST || /* or nothing, if there is no inner size */
       ((size_t)g->ldb * size % LINE == 0 && (uintptr_t)g->b % LINE == 0))

@@ -68,7 +68,8 @@ ADD_ROW(add_row_f32, float, sum_row_f32)
 ADD_ROW(add_row_f64, double, sum_row_f64)
 
 /* Adds rows of `a`, which are ld apart, to the row y, one after the other: so
- * the sums over columns are computed, some rows in one pass over y. */
+ * the sums over columns are computed, some rows in one pass over y. (A single
+ * column is better summed up as a row.) */
 enum { ROWS = 4 };
 
 #define ADD_ROWS(name, T, dense)                                           \
@@ -156,7 +157,7 @@ void kernel_add_strided(cg_dtype dtype, int rank, const int64_t *shape,
                         void *out, const int64_t *out_strides, const void *a,
                         const int64_t *a_strides) {
   const bool f32 = dtype == CG_F32;
-  if (rank == 2 && shape[1] > 0 && out_strides && out_strides[0] == 0 &&
+  if (rank == 2 && shape[1] > 1 && out_strides && out_strides[0] == 0 &&
       out_strides[1] == 1 && a_strides[1] == 1) {
     (f32 ? add_rows_f32 : add_rows_f64)(shape[0], shape[1], out, a,
                                         a_strides[0]);

@@ -73,7 +73,6 @@ void slot_fill_rest(cg_tensor *g) {
 static bool extend(walk *w, cg_tensor *x, const cg_tensor *g, part p) {
   const int64_t size = x->dims[p.axis], end = p.start + p.length;
   if (slot_is_leaf(w, x) || t_numel(g) == 0 || size > UINT32_MAX) return false;
-  if (tracing(w->tape)) return false; /* it looks into slots */
   cg_tensor *sum = x->slot;
   if (!sum) {
     bool fresh;
@@ -148,7 +147,8 @@ cg_tensor *cg_vjp_gy(const cg_vjp *v) {
 cg_tensor *cg_vjp_gy_head(cg_vjp *v, int axis, int64_t unit) {
   cg_tensor *gy = v->gy;
   const int64_t end = gy->given.end;
-  if (!slot_partial(gy) || gy->axis_given != axis || unit < 1)
+  if (!slot_partial(gy) || gy->axis_given != axis || unit < 1 ||
+      unit > gy->dims[axis])
     return cg_vjp_gy(v);
   const int64_t length = (end + unit - 1) / unit * unit;
   if (length >= gy->dims[axis]) return cg_vjp_gy(v);

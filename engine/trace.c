@@ -191,7 +191,10 @@ void trace_given(const cg_vjp *v, int i, const cg_tensor *g) {
 /* The gradient that the walk left with a leaf, or NULL. */
 static const cg_tensor *left_at(const walk *w, const cg_tensor *proxy) {
   if (proxy->flags & T_PARTS) return NULL;
-  if (w->functional) return proxy->slot;
+  if (w->functional) {
+    if (proxy->slot) slot_fill(proxy->slot);
+    return proxy->slot;
+  }
   return w->grads ? cg_grads_get(w->grads, t_proxied(proxy))
                   : t_proxied(proxy)->grad;
 }

@@ -7,8 +7,7 @@
  */
 #include "worker_pool.h"
 
-#include <chronograd/denormals.h>
-
+#include <fenv.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -31,7 +30,7 @@ struct cg_worker_pool {
   atomic_uint round;
   atomic_int running; /* threads that have not finished this round */
   bool ends;          /* these are read after a round was announced */
-  bool flush;         /* denormals, as the caller does: same work, same bits */
+  fenv_t environment; /* the caller's rounding, denormals: the same bits */
   cg_work_fn fn;
   void *context;
   worker workers[];
@@ -73,7 +72,7 @@ static void *work(void *argument) {
   for (unsigned seen = 0;; seen++) {
     await_round(p, seen);
     if (p->ends) return NULL;
-    cg_flush_denormals(p->flush);
+    fesetenv(&p->environment);
     p->fn(p->context, w->index);
     finish(p);
   }
@@ -102,7 +101,7 @@ static void await_workers(cg_worker_pool *p) {
 void cg_worker_pool_run(cg_worker_pool *p, cg_work_fn fn, void *context) {
   p->fn = fn;
   p->context = context;
-  p->flush = cg_flushes_denormals();
+  fegetenv(&p->environment);
   atomic_store(&p->running, p->started);
   if (p->started) announce(p);
   fn(context, 0);

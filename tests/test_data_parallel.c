@@ -2,6 +2,7 @@
  * same bits for any number of threads, and errors that change nothing. */
 #include "nn_test.h"
 
+#include <fenv.h>
 #include <time.h>
 
 enum { T = 7, B = 37, I = 3, H = 5, K = 4 };
@@ -181,6 +182,38 @@ START_TEST(denormal_numbers) {
     cg_data_parallel_free(p);
   }
   cg_leaf_free(w);
+}
+END_TEST
+
+/* The gradient of one round that rounds as the caller does now. */
+static void rounded(cg_data_parallel *p, job *j, int rounding, double *g) {
+  cg_params_zero_grad(j->params);
+  ck_assert_int_eq(fesetround(rounding), 0);
+  cg_status status = cg_data_parallel_backward(p, B, j->over_batch, shard_loss,
+                                               j, NULL, NULL);
+  fesetround(FE_TONEAREST);
+  ck_assert_int_eq(status, CG_OK);
+  gradients(j, g);
+}
+
+/* And rounds as the caller does. */
+START_TEST(rounding) {
+  job j;
+  job_init(&j);
+  double nearest[MOST] = {0}, one[MOST] = {0}, many[MOST] = {0};
+  cg_data_parallel *p = parallel_of(1, 4), *q = parallel_of(4, 4);
+  rounded(p, &j, FE_TONEAREST, nearest);
+  rounded(p, &j, FE_UPWARD, one);
+  ck_assert(memcmp(nearest, one, sizeof one) != 0);
+  for (int i = 0; i < ROUNDS; i++) {
+    rounded(q, &j, FE_UPWARD, many);
+    ck_assert_mem_eq(one, many, sizeof one);
+    rounded(q, &j, FE_TONEAREST, many);
+    ck_assert_mem_eq(nearest, many, sizeof nearest);
+  }
+  cg_data_parallel_free(p);
+  cg_data_parallel_free(q);
+  cg_params_free(j.params);
 }
 END_TEST
 
@@ -370,6 +403,7 @@ int main(void) {
   tcase_add_loop_test(tc, gradient_of_the_whole_batch, 0, 6);
   tcase_add_test(tc, any_number_of_threads);
   tcase_add_test(tc, denormal_numbers);
+  tcase_add_test(tc, rounding);
   tcase_add_test(tc, carried_states);
   tcase_add_test(tc, shards_of_a_batch);
   tcase_add_test(tc, a_failing_shard);

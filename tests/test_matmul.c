@@ -229,6 +229,21 @@ START_TEST(linear_over_the_last_axis) {
 }
 END_TEST
 
+/* Nothing times a weight without columns is zeros, however often. */
+START_TEST(weight_without_columns) {
+  cg_tensor *W = leaf_of(NULL, CG_DIMS(3, 0)), *g;
+  cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(2, 0), 0);
+  for (int i = 0; i < 5; i++) {
+    cg_tensor *y = cg_matmul_t(tape, x, W, false, true);
+    NEAR_ALL(y, 0, 0, 0, 0, 0, 0, 0);
+    cg_tensor *loss = cg_sum_all(tape, y);
+    ck_assert_int_eq(cg_grad(tape, &loss, 1, NULL, &W, 1, &g, 0), CG_OK);
+    has_shape(g, CG_DIMS(3, 0));
+  }
+  cg_leaf_free(W);
+}
+END_TEST
+
 START_TEST(bad_products_are_refused) {
   cg_tensor *a = cg_full(tape, CG_F64, CG_DIMS(2, 3), 1);
   cg_tensor *b = cg_full(tape, CG_F64, CG_DIMS(4, 5), 1);
@@ -297,6 +312,7 @@ int main(void) {
   tcase_add_loop_test(tc, affine2_is_activation_of_two_addmm, 0,
                       4 * CG_ACT_COUNT);
   tcase_add_test(tc, linear_over_the_last_axis);
+  tcase_add_test(tc, weight_without_columns);
   tcase_add_test(tc, bad_products_are_refused);
   return run_case("matmul", tc);
 }

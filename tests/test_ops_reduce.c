@@ -137,6 +137,20 @@ START_TEST(rows_without_elements) {
 }
 END_TEST
 
+/* A single column is a long row: its sum is as exact as that of one. */
+START_TEST(sum_of_a_single_column) {
+  enum { MANY = 500000 };
+  const double exact = MANY * (double)0.1f;
+  cg_tensor *x = cg_full(tape, CG_F32, CG_DIMS(MANY, 1), 0.1f);
+  NEAR_ALL(cg_sum(tape, x, AXES(0), false), 1e-6, exact);
+  cg_tensor *b = cg_leaf_new(NULL, CG_F32, CG_DIMS(1), NULL);
+  cg_leaf_set_requires_grad(b, true);
+  cg_tensor *y = cg_add(tape, b, x);
+  NEAR_ALL(gradient(cg_mul(tape, x, y), b), 1e-6, exact);
+  cg_leaf_free(b);
+}
+END_TEST
+
 START_TEST(wrong_axes_and_types) {
   cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(2, 3), 1);
   cg_tensor *i = cg_full(tape, CG_I64, CG_DIMS(2, 3), 1);
@@ -268,6 +282,7 @@ int main(void) {
   tcase_add_test(tc, first_of_equals);
   tcase_add_test(tc, nothing_to_choose_from);
   tcase_add_test(tc, rows_without_elements);
+  tcase_add_test(tc, sum_of_a_single_column);
   tcase_add_test(tc, wrong_axes_and_types);
   tcase_add_test(tc, variance_of_few);
   tcase_add_test(tc, variance_far_from_zero);

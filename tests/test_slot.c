@@ -135,6 +135,58 @@ START_TEST(a_hook_sees_zeros_where_nothing_came) {
 }
 END_TEST
 
+/* ---- tracers, which look at all of it ---- */
+
+/* Rows so wide that gradients with all of them are in blocks of their own. */
+enum { WIDE = 300 };
+
+static void *nan_alloc(void *context, size_t size) {
+  void *p = counter_alloc(context, size);
+  return p ? memset(p, 0xFF, size) : NULL;
+}
+
+static cg_tensor *trace_now(cg_tape *t, cg_tensor *x, cg_tensor *g, void *on) {
+  (void)x;
+  (void)g;
+  cg_tape_trace_nonfinite(t, *(bool *)on);
+  return NULL;
+}
+
+/* What a walk from -0 gives to w, by way of a row of x, and to u, of which a
+ * row is used; traced from the beginning, or from where the row of x has had
+ * its turn, or not at all. */
+static void trace_row(bool begin, bool then, double g[2][T * WIDE]) {
+  const double v[T * WIDE] = {2.385}, minus = -0.0;
+  cg_tensor *w = leaf_of(v, CG_DIMS(T, WIDE)), *grads[2];
+  cg_tensor *u = leaf_of(v, CG_DIMS(T, WIDE));
+  cg_tensor *x = cg_mul_scalar(tape, w, 1.5);
+  cg_tensor *y = cg_select(tape, u, 0, 2), *z = cg_select(tape, x, 0, 1);
+  cg_tensor *loss = cg_sum_all(tape, cg_add(tape, y, z));
+  cg_tensor *seed = cg_input(tape, CG_F64, 0, NULL, &minus);
+  ck_assert_int_eq(cg_hook(tape, y, trace_now, &then), CG_OK);
+  cg_tape_trace_nonfinite(tape, begin);
+  cg_grad(tape, &loss, 1, &seed, (cg_tensor *[]){w, u}, 2, grads, 0);
+  fine(tape);
+  for (int k = 0; k < 2; k++)
+    ck_assert_int_eq(cg_tensor_read(grads[k], g[k], sizeof g[k]), CG_OK);
+  cg_leaf_free(w);
+  cg_leaf_free(u);
+}
+
+START_TEST(a_tracer_sees_zeros_where_nothing_came) {
+  static double none[2][T * WIDE], some[2][T * WIDE];
+  for (int how = 0; how < 4; how++) {
+    cg_tape_free(tape);
+    memory.allocator.alloc = nan_alloc;
+    tape = cg_tape_new(&(cg_tape_options){.allocator = &memory.allocator});
+    trace_row(how & 2, how & 1, how ? some : none);
+    if (how) ck_assert_mem_eq(none, some, sizeof none);
+  }
+  ck_assert(signbit(none[0][WIDE]) && !signbit(none[0][0]));
+  ck_assert(signbit(none[1][2 * WIDE]) && !signbit(none[1][0]));
+}
+END_TEST
+
 /* ---- rules that read no more than they must ---- */
 
 /* y = x, by a rule that reads gy's head along `axis`, and all of gy besides if
@@ -178,7 +230,8 @@ END_TEST
 
 /* Uses of y, how its head is asked for, and how long that is. */
 static const struct {
-  int uses[4], axis, unit, length;
+  int uses[4], axis;
+  int64_t unit, length;
 } heads[] = {
     {{20, -2}, 1, 1, 1},     {{20, -2}, 1, 2, 2},     {{20, -2}, 1, 3, 3},
     {{21, -2}, 1, 1, 2},     {{20, 21, -2}, 1, 1, 2}, {{21, 20, -2}, 1, 1, 2},
@@ -186,6 +239,7 @@ static const struct {
     {{20, -1, -2}, 1, 1, 3}, {{20, 20, -2}, 1, 1, 3}, {{20, -2}, 0, 1, T},
     {{20, -2}, 1, 0, 3},     {{0, 1, -2}, 0, 1, 2},   {{2, -2}, 0, 4, 4},
     {{10, -2}, 1, 1, 3},     {{20, -2}, 1, 9, 3},
+    {{21, -2}, 1, INT64_MAX, 3},
 };
 
 START_TEST(a_head_is_as_short_as_its_parts_allow) {
@@ -212,6 +266,7 @@ int main(void) {
   tcase_add_loop_test(tc, parts_in_any_order, 0, N_OF(uses));
   tcase_add_loop_test(tc, parts_of_a_leaf, 0, N_OF(uses));
   tcase_add_loop_test(tc, a_hook_sees_zeros_where_nothing_came, 0, N_OF(uses));
+  tcase_add_test(tc, a_tracer_sees_zeros_where_nothing_came);
   tcase_add_loop_test(tc, a_head_has_all_that_is_not_zero, 0, N_OF(uses));
   tcase_add_loop_test(tc, a_head_is_as_short_as_its_parts_allow, 0,
                       N_OF(heads));

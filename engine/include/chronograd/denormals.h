@@ -19,9 +19,10 @@ extern "C" {
 
 /* From now on the floating-point operations of the calling thread, not only
  * those of this library, take denormal operands as zero and give zero where a
- * result would be denormal (`on`), or follow IEEE 754 (not `on`; so do threads
- * unless told otherwise). Gradients then differ from exact ones by less than
- * the least normal number each; runs in the same mode give the same bits.
+ * result would be denormal (`on`), or follow IEEE 754 (not `on`; so does a
+ * program unless told otherwise). On Linux a new thread begins as the one that
+ * starts it. Flushed, each number errs by less than the least normal one, which
+ * later factors may enlarge; runs in the same mode give the same bits.
  * Returns false, and changes nothing, if this processor has no such mode or the
  * library does not know it (it does on x86-64). */
 CG_API bool cg_flush_denormals(bool on);

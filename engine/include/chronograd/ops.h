@@ -389,8 +389,8 @@ typedef struct cg_gru_maps {
   cg_tensor *W; /* [3H, R] */
 } cg_gru_maps;
 
-/* A whole step: cg_gru_gates(z + x V^T, d + h W^T, h'), element for element
- * what that op makes of cg_addmm; but the sums are not kept. */
+/* A whole step: cg_gru_gates(z + x V^T, d + h W^T, h'), what that op
+ * makes of cg_addmm, to rounding; but the sums are not kept. */
 CG_API cg_tensor *cg_gru_affine(cg_tape *tape, const cg_gru_maps *maps,
                                 cg_tensor *h0);
 
