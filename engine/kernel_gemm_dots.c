@@ -234,10 +234,9 @@ static int64_t rows_of(const gemm_args *g) { return g->tb ? g->n : g->k; }
 size_t kernel_gemm_padded_bytes(const gemm_args *g) {
   const size_t size = g->dtype == CG_F32 ? 4 : 8;
   const bool one_row = g->m == 1 && !g->tb && kernel_gemm_small_suits(g);
-  if (row_bytes(g) < SHORTEST) return 0; /* there may be no columns at all */
+  if (row_bytes(g) < SHORTEST) return 0; /* or nothing: no inner size */
   if (!one_row && !kernel_gemm_dots_suits(g)) return 0;
-  if (row_bytes(g) < SHORTEST || /* or nothing, if there is no inner size */
-      ((size_t)g->ldb * size % LINE == 0 && (uintptr_t)g->b % LINE == 0))
+  if ((size_t)g->ldb * size % LINE == 0 && (uintptr_t)g->b % LINE == 0)
     return 0;
   const size_t bytes = padded_bytes(g);
   const bool near = (size_t)rows_of(g) <= NEAR / bytes;
