@@ -67,10 +67,12 @@ SUM_ROW(sum_row_f64, double)
 ADD_ROW(add_row_f32, float, sum_row_f32)
 ADD_ROW(add_row_f64, double, sum_row_f64)
 
-/* Adds rows of `a`, which are ld apart, to the row y, one after the other: so
- * the sums over columns are computed, some rows in one pass over y. (A single
- * column is better summed up as a row.) */
-enum { ROWS = 4 };
+/* Adds rows of `a`, which are ld apart, to the row y: so the sums over columns
+ * are computed. FEW rows are added one after the other, some in one pass over
+ * y; of more, the later half is summed up by itself, STRIP columns at a time, so
+ * that rounding errors grow with the logarithm of their number. (A single column
+ * is better summed up as a row.) */
+enum { ROWS = 4, FEW = 128, STRIP = 256 };
 
 #define ADD_ROWS(name, T, dense)                                           \
   CG_CLONES static void name##_4(int64_t n, T *y, const T *a,              \
@@ -78,12 +80,35 @@ enum { ROWS = 4 };
     for (int64_t i = 0; i < n; i++)                                        \
       y[i] = y[i] + a[i] + a[ld + i] + a[2 * ld + i] + a[3 * ld + i];      \
   }                                                                        \
-  static void name(int64_t rows, int64_t n, void *y, const void *a,        \
+  static void name##_few(int64_t rows, int64_t n, T *y, const T *a,        \
+                         int64_t ld) {                                     \
+    for (; rows >= ROWS; rows -= ROWS, a += ROWS * ld)                     \
+      name##_4(n, y, a, ld);                                               \
+    for (; rows > 0; rows--, a += ld) dense(n, y, a);                      \
+  }                                                                        \
+  static void name##_strip(int64_t rows, int64_t n, T *y, const T *a,      \
+                           int64_t ld) {                                   \
+    if (rows <= FEW) {                                                     \
+      name##_few(rows, n, y, a, ld);                                       \
+      return;                                                              \
+    }                                                                      \
+    const int64_t half = rows / 2;                                         \
+    T later[STRIP];                                                        \
+    memset(later, 0, (size_t)n * sizeof *later);                           \
+    name##_strip(half, n, y, a, ld);                                       \
+    name##_strip(rows - half, n, later, a + half * ld, ld);                \
+    dense(n, y, later);                                                    \
+  }                                                                        \
+  static void name(int64_t rows, int64_t n, void *yy, const void *aa,      \
                    int64_t ld) {                                           \
-    const T *aa = a;                                                       \
-    for (; rows >= ROWS; rows -= ROWS, aa += ROWS * ld)                    \
-      name##_4(n, y, aa, ld);                                              \
-    for (; rows > 0; rows--, aa += ld) dense(n, y, aa);                    \
+    T *y = yy;                                                             \
+    const T *a = aa;                                                       \
+    if (rows <= FEW) {                                                     \
+      name##_few(rows, n, y, a, ld);                                       \
+      return;                                                              \
+    }                                                                      \
+    for (int64_t j = 0; j < n; j += STRIP)                                 \
+      name##_strip(rows, n - j < STRIP ? n - j : STRIP, y + j, a + j, ld); \
   }
 
 ADD_ROWS(add_rows_f32, float, add_row_f32_dense)
