@@ -196,8 +196,22 @@ static void rounded(cg_data_parallel *p, job *j, int rounding, double *g) {
   gradients(j, g);
 }
 
+/* An emulated processor may not round vectors as it is told. */
+static bool vectors_round(void) {
+  typedef double pair __attribute__((vector_size(16)));
+  volatile pair x = {1, 2}, y[2];
+  for (int i = 0; i < 2; i++) {
+    fesetround(i ? FE_UPWARD : FE_TONEAREST);
+    y[i] = x / 3;
+  }
+  fesetround(FE_TONEAREST);
+  pair nearest = y[0], upward = y[1];
+  return nearest[0] != upward[0];
+}
+
 /* And rounds as the caller does. */
 START_TEST(rounding) {
+  if (!vectors_round()) return;
   job j;
   job_init(&j);
   double nearest[MOST] = {0}, one[MOST] = {0}, many[MOST] = {0};
