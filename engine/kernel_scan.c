@@ -12,9 +12,9 @@
 /* The better one of the number so far and the next. (A | has no branch, which
  * would keep the loops over lanes from becoming vector instructions.) */
 #define LARGER(next, so_far) \
-  (((next) > (so_far)) | ((next) != (next)) ? (next) : (so_far))
+  ((((next) > (so_far)) | ((next) != (next))) ? (next) : (so_far))
 #define SMALLER(next, so_far) \
-  (((next) < (so_far)) | ((next) != (next)) ? (next) : (so_far))
+  ((((next) < (so_far)) | ((next) != (next))) ? (next) : (so_far))
 
 enum { LANES = 64 };
 
