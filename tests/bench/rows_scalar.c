@@ -86,11 +86,6 @@ static double seconds_of(chain *c, long times) {
   return bench_now() - start;
 }
 
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 /* A node of the largest graph over one of the smallest. A large graph runs for
  * a second, through good and bad moments of the machine, so the small one is
  * run as often as takes as many nodes, in turns; the median of the ratios. */
@@ -103,8 +98,7 @@ static void flatness(const char *name, double factor, long least, long most) {
   double ratio[ROUNDS];
   for (int i = 0; i < ROUNDS; i++)
     ratio[i] = seconds_of(large, 1) / seconds_of(small, most / least);
-  qsort(ratio, ROUNDS, sizeof *ratio, by_size);
-  bench_value(name, ratio[ROUNDS / 2], "x");
+  bench_value(name, sample_of(ratio, ROUNDS).median, "x");
   chain_free(small);
   chain_free(large);
 }
