@@ -20,7 +20,10 @@ enum {
   M_BLOCK = 64,
   K_BLOCK = 256,
   WHOLE_BYTES = 1024, /* a column of an A^T that is not cut into blocks */
-  M_CHUNK = 512,      /* rows of C for which A's panels are made at once */
+  M_CHUNK = 512,      /* rows of C for which B's panels are made at once, */
+  M_CHUNK_A = 256,    /* and A's: that much of C stays in the cache */
+  M_CHUNK_KEPT = 128, /* rows that go over panels of B that were kept, */
+  K_KEPT = 2048,      /* which are cut only where they are longer */
   PAGE = 4096,
   FAR_BYTES = 2048,   /* rows so far apart compete for places in the cache: */
   LINE = 64,
@@ -106,20 +109,28 @@ static int64_t near_columns(const gemm_args *g, int64_t k) {
   return least(g->n, most > panel ? most / panel * panel : panel);
 }
 
+/* The longest piece of the sum that is not cut. */
+static int64_t longest(const gemm_args *g) {
+  return g->panels ? K_KEPT : g->ta ? WHOLE_BYTES / size_of(g) : 2 * K_BLOCK;
+}
+
+static int64_t deep(const gemm_args *g) {
+  return g->panels ? K_KEPT / 2 : g->ta ? K_BLOCK / 2 : K_BLOCK;
+}
+
 static plan plan_for(const gemm_args *g) {
-  const bool pack_a = packs_a(g);
-  const int64_t whole = g->ta ? WHOLE_BYTES / size_of(g) : 2 * K_BLOCK;
-  const int64_t deep = pack_a || !g->ta ? K_BLOCK : K_BLOCK / 2;
-  plan p = {.pack_a = pack_a,
-            .pack_b = !g->panels && (g->tb || pack_a),
-            .m_block = pack_a ? M_BLOCK : g->ta ? M_CHUNK : 2 * M_BLOCK,
-            .n_block = panel_of(g),
-            .k_block = g->k <= whole ? g->k : deep,
+  plan p = {.pack_a = packs_a(g),
+            .pack_b = !g->panels && g->tb,
+            .k_block = g->k <= longest(g) ? g->k : deep(g),
             .chunk = g->m};
-  if (g->panels || p.pack_b)
-    p.chunk = M_CHUNK;
-  else
-    p.n_block = near_columns(g, least(g->k, p.k_block));
+  p.m_block = p.pack_a ? M_BLOCK : g->ta ? M_CHUNK : 2 * M_BLOCK;
+  if (g->panels || p.pack_b) {
+    p.n_block = panel_of(g);
+    p.chunk = g->panels ? M_CHUNK_KEPT : M_CHUNK;
+  } else {
+    p.n_block = near_columns(g, p.k_block);
+  }
+  if (p.pack_a) p.chunk = M_CHUNK_A;
   return p;
 }
 
@@ -193,25 +204,26 @@ enum { LANES_BYTES = 64 };
 typedef char lanes
     __attribute__((vector_size(LANES_BYTES), aligned(1), may_alias));
 
-/* `rows` rows of some registers each, `apart` bytes from one to the next, one
- * behind the other. (A memcpy of a size with a small bound becomes a string
+/* `rows` rows of some registers each: `apart` bytes from one to the next, and
+ * `far` in the copy. (A memcpy of a size with a small bound becomes a string
  * instruction, which takes longer to begin than to copy.) */
 CG_CLONES static void gather_rows(int64_t rows, int64_t bytes,
-                                  const char *from, int64_t apart, char *to) {
-  for (int64_t i = 0; i < rows; i++, from += apart, to += bytes)
+                                  const char *from, int64_t apart, char *to,
+                                  int64_t far) {
+  for (int64_t i = 0; i < rows; i++, from += apart, to += far)
     for (int64_t b = 0; b < bytes; b += LANES_BYTES)
       *(lanes *)(to + b) = *(const lanes *)(from + b);
 }
 
 /* The same for rows of any size. */
 static void gather(int64_t rows, int64_t bytes, const char *from,
-                   int64_t apart, char *to) {
+                   int64_t apart, char *to, int64_t far) {
   if (bytes % LANES_BYTES == 0) {
-    gather_rows(rows, bytes, from, apart, to);
+    gather_rows(rows, bytes, from, apart, to, far);
     return;
   }
   for (int64_t i = 0; i < rows; i++)
-    memcpy(to + i * bytes, from + i * apart, (size_t)bytes);
+    memcpy(to + i * far, from + i * apart, (size_t)bytes);
 }
 
 /* Rows [l, l + k) of columns [j, j + n) of op(B), contiguous. */
@@ -223,17 +235,20 @@ static void pack_b(const gemm_args *g, int64_t l, int64_t k, int64_t j,
     return;
   }
   gather(k, n * size_of(g), at(g, g->b, l * g->ldb + j), g->ldb * size_of(g),
-         out);
+         out, n * size_of(g));
 }
 
-/* Rows [l, l + k) of columns [i, i + m) of a transposed A, as panels. */
+/* Rows [l, l + k) of columns [i, i + m) of a transposed A, as panels: row by
+ * row, as they lie in memory, and what is left of the last panel. */
 static void pack_a(const gemm_args *g, int64_t l, int64_t k, int64_t i,
-                   int64_t m, void *out) {
-  for (int64_t j = 0; j < m; j += M_BLOCK) {
-    gather(k, least(M_BLOCK, m - j) * size_of(g),
-           at(g, g->a, l * g->lda + i + j), g->lda * size_of(g),
-           (char *)out + j * k * size_of(g));
-  }
+                   int64_t m, char *out) {
+  const int64_t width = M_BLOCK * size_of(g), rest = m % M_BLOCK;
+  for (int64_t r = 0; r < k; r++)
+    gather(m / M_BLOCK, width, at(g, g->a, (l + r) * g->lda + i), width,
+           out + r * width, k * width);
+  m -= rest;
+  gather(k, rest * size_of(g), at(g, g->a, l * g->lda + i + m),
+         g->lda * size_of(g), out + m * k * size_of(g), rest * size_of(g));
 }
 
 /* ---- a form of op(B) that is worth keeping ---- */

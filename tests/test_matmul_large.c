@@ -82,6 +82,7 @@ static void check_gradients(const cg_tensor *A, const cg_tensor *B,
 static const int64_t shapes[][3] = {
     {9, 300, 200},   /* a matrix that fits the cache */
     {10, 530, 520},  /* one that does not: kept as panels */
+    {140, 130, 2060}, /* one whose panels are cut */
     {600, 520, 40},  /* more rows than a chunk has */
     {130, 65, 300},  /* a column beyond whole registers */
     {65, 130, 300},
@@ -90,6 +91,7 @@ static const int64_t shapes[][3] = {
     {520, 65, 150},  /* more rows than are completed by odd columns at once */
     {130, 2100, 40}, /* more columns than are near at once */
     {2048, 140, 40}, /* A^T's rows on different pages */
+    {2080, 140, 300}, /* the same, of several blocks and half a panel */
     {520, 140, 33},  /* rows far apart, on either side */
     {140, 520, 33},
     {3, 600, 500},   /* few rows */

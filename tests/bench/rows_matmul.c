@@ -77,13 +77,23 @@ static void layer(const char *what, int64_t B, int64_t T, int64_t H,
   row(what, V, H, T * B, true, false);      /* do^T h */
 }
 
+/* The products over all steps that only a second layer makes. */
+static void second_layer(const char *what, int64_t B, int64_t T, int64_t H,
+                         int64_t G) {
+  row(what, T * B, G * H, H, false, true);  /* h W_ih^T */
+  row(what, T * B, H, G * H, false, false); /* dz W_ih */
+  row(what, G * H, H, T * B, true, false);  /* dz^T h */
+}
+
 void rows_matmul(void) {
   layer("rnn H100", 1, 25, 100, 1);
   layer("rnn H128", 32, 64, 128, 1);
   layer("rnn H256", 32, 64, 256, 1);
   layer("rnn H512", 50, 50, 512, 1);
   layer("lstm H128", 50, 50, 128, 4);
+  second_layer("lstm H128", 50, 50, 128, 4);
   layer("lstm H512", 50, 50, 512, 4);
+  second_layer("lstm H512", 50, 50, 512, 4);
   layer("gru H256", 32, 64, 256, 3);
   row("square", 1024, 1024, 1024, false, false);
 }
