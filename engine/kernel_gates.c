@@ -80,6 +80,11 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
 #define CLAIM(to, parts)                                                     \
   for (int p = 0; p < (parts); p++) __builtin_prefetch((to) + p * H + k, 1)
 
+/* Fetches the blocks of the next row of an operand: the results of a step were
+ * last touched when it was recorded. */
+#define FETCH(x, ld, parts)                                                  \
+  for (int p = 0; p < (parts); p++) __builtin_prefetch((x) + (ld) + p * H + k)
+
 /* The row r of an operand, or NULL. */
 #define ROW(T, x, r) \
   ((x).data ? (const T *)(x).data + (r) * (x).ld : NULL)
@@ -95,6 +100,7 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
       FOR_BLOCKS {                                                           \
         T a[4][LANES], c0[1][LANES], out[6][LANES];                          \
         CLAIM(y + 6 * H, 6);                                                 \
+        if (b) FETCH(b, as.ld, 4);                                           \
         LOAD(a, z, 4);                                                       \
         ADD(T, a, b, 4);                                                     \
         LOAD(c0, c, 1);                                                      \
@@ -115,6 +121,8 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
       const T *gy = ROW(T, gys, r), *y = ROW(T, ys, r), *c = ROW(T, cs, r);  \
       FOR_BLOCKS {                                                           \
         T d[6][LANES], v[6][LANES], c0[1][LANES], q[LANES], out[5][LANES];   \
+        FETCH(y, ys.ld, 6);                                                  \
+        FETCH(c, cs.ld, 1);                                                  \
         LOAD_HEAD(d, gy, given, 6);                                          \
         LOAD(v, y, 6);                                                       \
         LOAD(c0, c, 1);                                                      \
@@ -187,6 +195,8 @@ void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
       const T *h = ROW(T, hs, row);                                          \
       FOR_BLOCKS {                                                           \
         T d[5][LANES], v[5][LANES], h0[1][LANES], out[7][LANES];             \
+        FETCH(y, ys.ld, 5);                                                  \
+        FETCH(h, hs.ld, 1);                                                  \
         LOAD_HEAD(d, gy, given, 5);                                          \
         LOAD(v, y, 5);                                                       \
         LOAD(h0, h, 1);                                                      \
