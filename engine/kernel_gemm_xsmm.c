@@ -109,13 +109,15 @@ static int64_t near_columns(const gemm_args *g, int64_t k) {
   return least(g->n, most > panel ? most / panel * panel : panel);
 }
 
-/* The longest piece of the sum that is not cut. */
+/* The longest piece of the sum that is not cut, and where longer ones are. */
 static int64_t longest(const gemm_args *g) {
-  return g->panels ? K_KEPT : g->ta ? WHOLE_BYTES / size_of(g) : 2 * K_BLOCK;
+  if (g->ta) return WHOLE_BYTES / size_of(g);
+  return g->panels ? K_KEPT : 2 * K_BLOCK;
 }
 
 static int64_t deep(const gemm_args *g) {
-  return g->panels ? K_KEPT / 2 : g->ta ? K_BLOCK / 2 : K_BLOCK;
+  if (g->ta) return K_BLOCK / 2;
+  return g->panels ? K_KEPT / 2 : K_BLOCK;
 }
 
 static plan plan_for(const gemm_args *g) {
@@ -126,7 +128,7 @@ static plan plan_for(const gemm_args *g) {
   p.m_block = p.pack_a ? M_BLOCK : g->ta ? M_CHUNK : 2 * M_BLOCK;
   if (g->panels || p.pack_b) {
     p.n_block = panel_of(g);
-    p.chunk = g->panels ? M_CHUNK_KEPT : M_CHUNK;
+    p.chunk = g->panels && !g->ta ? M_CHUNK_KEPT : M_CHUNK;
   } else {
     p.n_block = near_columns(g, p.k_block);
   }

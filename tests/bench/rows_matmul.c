@@ -6,6 +6,7 @@
 
 #include "bench.h"
 #include "groups.h"
+#include "train_job.h"
 
 typedef struct job {
   cg_tape *tape;
@@ -34,66 +35,89 @@ static cg_tensor *leaf(int64_t rows, int64_t cols) {
 }
 
 /* op(a) [m, k] times op(b) [k, n]: "nt" is a b^T. */
-static void row(const char *what, int64_t m, int64_t n, int64_t k, bool ta,
-                bool tb) {
-  char name[64];
-  snprintf(name, sizeof name, "matmul %c%c %dx%dx%d %s", ta ? 't' : 'n',
-           tb ? 't' : 'n', (int)m, (int)n, (int)k, what);
-  if (!bench_wanted(name)) return;
-  double flops = 2.0 * (double)m * (double)n * (double)k;
-  job j = {.tape = cg_tape_new(NULL), .ta = ta, .tb = tb};
-  j.per_run = flops < 1e8 ? (int)(1e8 / flops) : 1;
+typedef enum form { NN, NT, TN } form;
+
+typedef struct product {
+  int64_t m, n, k;
+  form form;
+} product;
+
+static job job_new(const product *p) {
+  job j = {.tape = cg_tape_new(NULL), .ta = p->form == TN, .tb = p->form == NT};
   bench_check(j.tape, "no memory");
-  j.a = ta ? leaf(k, m) : leaf(m, k);
-  j.b = tb ? leaf(n, k) : leaf(k, n);
+  j.a = j.ta ? leaf(p->k, p->m) : leaf(p->m, p->k);
+  j.b = j.tb ? leaf(p->n, p->k) : leaf(p->k, p->n);
   cg_tape_set_recording(j.tape, false);
   /* Once before the mark, so that what is kept of b stays. */
-  bench_check(cg_matmul_t(j.tape, j.a, j.b, ta, tb), "the product failed");
+  bench_check(cg_matmul_t(j.tape, j.a, j.b, j.ta, j.tb), "the product failed");
   j.mark = cg_tape_mark(j.tape);
-  bench_measure(&(bench_case){.row = name,
-                              .unit = "us",
-                              .scale = 1e6,
-                              .bound = BOUND_F32,
-                              .work = flops,
-                              .run = run,
-                              .state = &j,
-                              .per_run = j.per_run});
+  return j;
+}
+
+/* The best time in us; 0 if the row is not wanted. */
+static double row(const char *what, product p) {
+  static const char *const forms[] = {"nn", "nt", "tn"};
+  char name[64];
+  snprintf(name, sizeof name, "matmul %s %dx%dx%d %s", forms[p.form], (int)p.m,
+           (int)p.n, (int)p.k, what);
+  if (!bench_wanted(name)) return 0;
+  double flops = 2.0 * (double)p.m * (double)p.n * (double)p.k;
+  job j = job_new(&p);
+  j.per_run = flops < 1e8 ? (int)(1e8 / flops) : 1;
+  double best = bench_measure(&(bench_case){.row = name,
+                                            .unit = "us",
+                                            .scale = 1e6,
+                                            .bound = BOUND_F32,
+                                            .work = flops,
+                                            .run = run,
+                                            .state = &j,
+                                            .per_run = j.per_run});
   cg_tape_free(j.tape);
   cg_leaf_free(j.a);
   cg_leaf_free(j.b);
+  return best;
 }
 
-/* One layer of B rows, T steps, with G times H rows of weights. */
-static void layer(const char *what, int64_t B, int64_t T, int64_t H,
-                  int64_t G) {
-  const int64_t V = 65;
-  row(what, T * B, G * H, V, false, true);  /* x W_ih^T */
-  row(what, B, G * H, H, false, true);      /* h W_hh^T */
-  row(what, B, H, G * H, false, false);     /* dz W_hh */
-  row(what, G * H, H, B, true, false);      /* dz^T h */
-  row(what, G * H, V, T * B, true, false);  /* dz^T x */
-  row(what, T * B, V, H, false, true);      /* h W_hy^T */
-  row(what, T * B, H, V, false, false);     /* do W_hy */
-  row(what, V, H, T * B, true, false);      /* do^T h */
+/* What the products of a step take if each has its best time. */
+typedef struct sum {
+  double us;
+  bool whole;
+} sum;
+
+static void add(sum *s, double times, double best) {
+  s->us += times * best;
+  s->whole = s->whole && best > 0;
 }
 
-/* The products over all steps that only a second layer makes. */
-static void second_layer(const char *what, int64_t B, int64_t T, int64_t H,
-                         int64_t G) {
-  row(what, T * B, G * H, H, false, true);  /* h W_ih^T */
-  row(what, T * B, H, G * H, false, false); /* dz W_ih */
-  row(what, G * H, H, T * B, true, false);  /* dz^T h */
+/* The products of a train step, and all of them together: those with inputs
+ * and with the head's weights over all steps at once, those of the recurrence
+ * step by step. */
+static void products_of(const train_shape *s) {
+  char what[32], name[64], all[96];
+  const int64_t V = TRAIN_SYMBOLS, H = s->H, rows = train_gates(s->cell) * H;
+  const int64_t B = s->B, every = s->T * B;
+  const double T = (double)s->T, layers = s->layers;
+  sum t = {0, true};
+  snprintf(what, sizeof what, "%s H%d", train_cell_name(s->cell), (int)H);
+  add(&t, 1, row(what, (product){every, rows, V, NT}));
+  add(&t, T * layers, row(what, (product){B, rows, H, NT}));
+  add(&t, (T - 1) * layers, row(what, (product){B, H, rows, NN}));
+  add(&t, T * layers, row(what, (product){rows, H, B, TN}));
+  add(&t, 1, row(what, (product){rows, V, every, TN}));
+  if (s->layers > 1) {
+    add(&t, layers - 1, row(what, (product){every, rows, H, NT}));
+    add(&t, layers - 1, row(what, (product){every, H, rows, NN}));
+    add(&t, layers - 1, row(what, (product){rows, H, every, TN}));
+  }
+  add(&t, 1, row(what, (product){every, V, H, NT}));
+  add(&t, 1, row(what, (product){every, H, V, NN}));
+  add(&t, 1, row(what, (product){V, H, every, TN}));
+  train_name(s, name, sizeof name);
+  snprintf(all, sizeof all, "matmul, those of %s", name);
+  if (bench_wanted(all) && t.whole) bench_value(all, t.us * 1e-3, "ms");
 }
 
 void rows_matmul(void) {
-  layer("rnn H100", 1, 25, 100, 1);
-  layer("rnn H128", 32, 64, 128, 1);
-  layer("rnn H256", 32, 64, 256, 1);
-  layer("rnn H512", 50, 50, 512, 1);
-  layer("lstm H128", 50, 50, 128, 4);
-  second_layer("lstm H128", 50, 50, 128, 4);
-  layer("lstm H512", 50, 50, 512, 4);
-  second_layer("lstm H512", 50, 50, 512, 4);
-  layer("gru H256", 32, 64, 256, 3);
-  row("square", 1024, 1024, 1024, false, false);
+  for (int i = 0; i < train_shape_count; i++) products_of(&train_shapes[i]);
+  row("square", (product){1024, 1024, 1024, NN});
 }

@@ -6,8 +6,9 @@
 
 #include "bench.h"
 #include "groups.h"
+#include "train_job.h"
 
-enum { V = 65, STEPS = 16 };
+enum { V = TRAIN_SYMBOLS, STEPS = 16 };
 
 typedef struct job {
   cg_params *params;
@@ -57,6 +58,11 @@ static void begin(job *j, cg_cell_kind cell, int64_t H) {
   j->start = cg_tape_mark(j->tape);
 }
 
+/* A step reads every weight once. */
+static double bytes_read(cg_cell_kind cell, int64_t H) {
+  return 4.0 * (double)(train_gates(cell) * H * (V + H) + V * H);
+}
+
 static void row(cg_cell_kind cell, const char *cell_name, int64_t H) {
   char name[64], torch[64];
   snprintf(name, sizeof name, "stream %s H%d", cell_name, (int)H);
@@ -67,7 +73,9 @@ static void row(cg_cell_kind cell, const char *cell_name, int64_t H) {
   run(&j);
   size_t held = cg_tape_get_stats(j.tape).bytes_held;
   bench_measure(&(bench_case){.row = name, .unit = "us/step",
-                              .scale = 1e6, .run = run, .state = &j,
+                              .scale = 1e6, .bound = BOUND_READ,
+                              .work = bytes_read(cell, H), .run = run,
+                              .state = &j,
                               .per_run = STEPS, .torch = torch});
   bench_check(cg_tape_get_stats(j.tape).bytes_held == held, "the tape grew");
   cg_tape_free(j.tape);

@@ -20,11 +20,15 @@ struct train_job {
   int64_t *y;
 };
 
-double train_flops(const train_shape *s) {
-  static const double gates[CG_CELL_COUNT] = {
+int train_gates(cg_cell_kind cell) {
+  static const int gates[CG_CELL_COUNT] = {
       [CG_CELL_RNN] = 1, [CG_CELL_LSTM] = 4, [CG_CELL_GRU] = 3};
+  return gates[cell];
+}
+
+double train_flops(const train_shape *s) {
   double T = (double)s->T, B = (double)s->B, H = (double)s->H;
-  double rows = gates[s->cell] * H, sum = 3 * T * B * 2 * H * V;
+  double rows = train_gates(s->cell) * H, sum = 3 * T * B * 2 * H * V;
   for (int k = 0; k < s->layers; k++) {
     sum += k ? 3 * T * B * 2 * rows * H : 2 * T * B * 2 * rows * V;
     sum += (T + (T - 1) + T) * B * 2 * rows * H;

@@ -21,6 +21,8 @@ extern const train_shape train_shapes[];
 extern const int train_shape_count;
 /* "rnn", "lstm" or "gru". */
 const char *train_cell_name(cg_cell_kind cell);
+/* The parts of H rows that its weights have. */
+int train_gates(cg_cell_kind cell);
 /* "train rnn H128 B32 T64, 2 threads" */
 void train_name(const train_shape *shape, char *name, size_t size);
 
