@@ -178,6 +178,26 @@ void kernel_copy(cg_dtype dtype, int rank, const int64_t *shape, void *out,
   kernel_copy_strided(dtype, rank, shape, out, NULL, a, a_strides);
 }
 
+/* Sums over an axis before those that become one row: as sums over rows, for
+ * each place along the axes before it. False if there is no such axis. */
+static bool add_blocks(cg_dtype dtype, int rank, const int64_t *shape,
+                       void *out, const int64_t *out_strides, const void *a,
+                       const int64_t *a_strides) {
+  const int64_t size = (int64_t)cg_dtype_size(dtype);
+  nd it;
+  void *data[ND_ARRAYS] = {out, (void *)(uintptr_t)a, NULL};
+  const int64_t *strides[ND_ARRAYS] = {out_strides, a_strides, NULL};
+  if (!nd_begin(&it, rank, shape, (size_t)size, data, strides)) return true;
+  const int axis = it.rank - 1;
+  if (axis < 0 || it.step[0] != 1 || it.step[1] != 1 || it.strides[0][axis])
+    return false;
+  it.rank--;
+  do (dtype == CG_F32 ? add_rows_f32 : add_rows_f64)(
+      it.shape[axis], it.n, it.at[0], it.at[1], it.strides[1][axis] / size);
+  while (nd_next(&it));
+  return true;
+}
+
 void kernel_add_strided(cg_dtype dtype, int rank, const int64_t *shape,
                         void *out, const int64_t *out_strides, const void *a,
                         const int64_t *a_strides) {
@@ -188,6 +208,8 @@ void kernel_add_strided(cg_dtype dtype, int rank, const int64_t *shape,
                                         a_strides[0]);
     return;
   }
+  if (rank > 2 && add_blocks(dtype, rank, shape, out, out_strides, a, a_strides))
+    return;
   move_row row = f32 ? add_row_f32 : add_row_f64;
   run(row, cg_dtype_size(dtype), rank, shape, out, out_strides, a, a_strides);
 }

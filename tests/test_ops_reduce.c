@@ -156,6 +156,18 @@ START_TEST(sums_of_columns) {
 }
 END_TEST
 
+/* The same over an axis with two behind it, or one on either side. */
+START_TEST(sums_over_an_axis_among_others) {
+  enum { MANY = 100000 };
+  const double exact = MANY * (double)0.1f;
+  cg_tensor *first = cg_full(tape, CG_F32, CG_DIMS(MANY, 3, 2), 0.1f);
+  cg_tensor *middle = cg_full(tape, CG_F32, CG_DIMS(2, MANY, 3), 0.1f);
+  cg_tensor *sum = cg_sum(tape, _i ? middle : first, AXES(_i), false);
+  ck_assert_int_eq(cg_tensor_numel(sum), 6);
+  for (int i = 0; i < 6; i++) near(cg_tensor_get(sum, i), exact, 2e-6);
+}
+END_TEST
+
 START_TEST(wrong_axes_and_types) {
   cg_tensor *x = cg_full(tape, CG_F64, CG_DIMS(2, 3), 1);
   cg_tensor *i = cg_full(tape, CG_I64, CG_DIMS(2, 3), 1);
@@ -288,6 +300,7 @@ int main(void) {
   tcase_add_test(tc, nothing_to_choose_from);
   tcase_add_test(tc, rows_without_elements);
   tcase_add_loop_test(tc, sums_of_columns, 0, 3);
+  tcase_add_loop_test(tc, sums_over_an_axis_among_others, 0, 2);
   tcase_add_test(tc, wrong_axes_and_types);
   tcase_add_test(tc, variance_of_few);
   tcase_add_test(tc, variance_far_from_zero);
