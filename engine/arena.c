@@ -14,8 +14,26 @@ void arena_free(arena *a) {
     mem_free(a->mem, b, ARENA_HEADER + b->size);
     b = next;
   }
-  a->first = a->cur = NULL;
-  a->used = 0;
+  arena_init(a, a->mem, a->next_size);
+}
+
+static char *base_of(arena_block *b) { return (char *)b + ARENA_HEADER; }
+
+/* Goes on in b, with `top` bytes of it in use. */
+static void use(arena *a, arena_block *b, size_t top) {
+  a->cur = b;
+  a->base = b ? base_of(b) : NULL;
+  a->at = b ? a->base + top : NULL;
+  a->end = b ? a->base + b->size : NULL;
+}
+
+/* Leaves the current block for b, which is empty. */
+static void go_on(arena *a, arena_block *b) {
+  if (a->cur) {
+    a->cur->top = (size_t)(a->at - a->base);
+    a->before += a->cur->top;
+  }
+  use(a, b, 0);
 }
 
 /* A new block of at least `size` bytes, linked in behind `cur`. */
@@ -41,15 +59,14 @@ static cg_status add_block(arena *a, size_t size) {
     a->first = b;
   }
   if (b->next) b->next->prev = b;
-  a->cur = b;
+  go_on(a, b);
   return CG_OK;
 }
 
 cg_status arena_alloc_slow(arena *a, size_t size, size_t align, void **out) {
   arena_block *next = a->cur ? a->cur->next : a->first;
   if (next && size <= next->size) {
-    a->cur = next;
-    next->top = 0;
+    go_on(a, next);
   } else {
     cg_status status = add_block(a, size);
     if (status) return status;
@@ -61,23 +78,22 @@ cg_status arena_reserve(arena *a, size_t size) {
   void *unused;
   cg_status status = arena_alloc(a, size, CG_ALIGNMENT, &unused);
   if (status) return status;
-  a->cur->top -= size;
-  a->used -= size;
+  a->at -= size;
   return CG_OK;
 }
 
 arena_mark arena_get_mark(const arena *a) {
-  return (arena_mark){a->cur, a->cur ? a->cur->top : 0, a->used};
+  return (arena_mark){a->cur, (size_t)(a->at - a->base), a->before};
 }
 
 void arena_rewind(arena *a, arena_mark mark) {
-  a->cur = mark.block;
-  if (a->cur) a->cur->top = mark.top;
-  a->used = mark.used;
+  use(a, mark.block, mark.top);
+  a->before = mark.before;
 }
 
 bool arena_contains_slow(const arena *a, const void *p) {
-  for (arena_block *b = a->cur; b; b = b->prev)
-    if ((uintptr_t)p - ((uintptr_t)b + ARENA_HEADER) < b->top) return true;
+  if (arena_in_current(a, p)) return true;
+  for (arena_block *b = a->cur ? a->cur->prev : NULL; b; b = b->prev)
+    if ((uintptr_t)p - (uintptr_t)base_of(b) < b->top) return true;
   return false;
 }

@@ -36,8 +36,8 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
       .ta = ta,
       .tb = tb,
       .accumulate = false,
+      .often = false,
       .panels = false,
-      .padded = false,
       .m = a->dims[ta],
       .k = a->dims[!ta],
       .n = b->dims[!tb],
@@ -47,6 +47,7 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
       .lda = 0,
       .ldb = 0,
       .ldc = 0,
+      .ends = NULL,
       .scratch = NULL,
   };
   return gemm_stored(t_shape(a), t_strides(a), &g->ta, &g->lda) &&
@@ -55,16 +56,16 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
 
 /* ---- kept forms ---- */
 
-/* Forms of the matrix as it is and of its transpose, and padded rows, which pay
- * if few rows are multiplied more than a few times. */
-enum { PADDED = 2, FORMS, FEW = 3 };
+/* Forms of the matrix as it is and of its transpose, and one of its rows, which
+ * pays if few rows are multiplied with it more than a few times. */
+enum { ROWS = 2, FORMS, FEW = 3 };
 
 struct gemm_forms {
   struct gemm_form {
     void *data;
     size_t bytes;
   } form[FORMS];
-  int padded_wanted; /* so often */
+  int rows_wanted; /* so often */
 };
 
 static struct gemm_forms *forms_of(cg_tape *tape, cg_tensor *proxy) {
@@ -85,26 +86,27 @@ static void *form_memory(cg_tape *tape, struct gemm_form *f, size_t bytes,
   return f->data;
 }
 
-static void use_padded(cg_tape *tape, cg_tensor *b, gemm_args *g) {
-  size_t bytes = kernel_gemm_padded_bytes(g);
+static void use_rows(cg_tape *tape, cg_tensor *b, gemm_args *g) {
+  size_t bytes = kernel_gemm_rows_bytes(g);
   struct gemm_forms *forms = bytes ? forms_of(tape, b) : NULL;
   bool is_new;
   if (!forms) return;
-  if (forms->padded_wanted < FEW) {
-    forms->padded_wanted++;
+  if (forms->rows_wanted < FEW) {
+    forms->rows_wanted++;
     return;
   }
-  void *form = form_memory(tape, &forms->form[PADDED], bytes, &is_new);
-  if (is_new) kernel_gemm_padded_form(g, form);
-  if (form) kernel_gemm_padded_use(g, form);
+  void *form = form_memory(tape, &forms->form[ROWS], bytes, &is_new);
+  if (is_new) kernel_gemm_rows_form(g, form);
+  if (form) kernel_gemm_rows_use(g, form);
 }
 
 /* Without memory for a form, the product does without. */
 static void use_form(cg_tape *tape, cg_tensor *b, gemm_args *g) {
   if (!b || !(b->flags & T_PROXY)) return;
+  g->often = true;
   size_t bytes = kernel_gemm_form_bytes(g);
   if (!bytes) {
-    use_padded(tape, b, g);
+    use_rows(tape, b, g);
     return;
   }
   struct gemm_forms *forms = forms_of(tape, b);

@@ -148,12 +148,14 @@ void kernel_transpose(cg_dtype dtype, int64_t rows, int64_t cols,
 typedef struct gemm_args {
   cg_dtype dtype;
   bool ta, tb, accumulate;
+  bool often;  /* B is used in many products, so that a form may be kept */
   bool panels; /* B is a form that was kept */
-  bool padded; /* B is one with padded rows (kernel_gemm_dots.c) */
   int64_t m, n, k;
   const void *a, *b;
   void *c;
   int64_t lda, ldb, ldc;
+  const void *ends; /* B's rows are a form's (kernel_gemm_rows_form): the
+                       register that ends with the first; NULL: are whole */
   void *scratch; /* kernel_gemm_scratch(g) bytes, or NULL if that is 0 */
 } gemm_args;
 
@@ -174,10 +176,10 @@ bool kernel_gemm_dots_suits(const gemm_args *g);
 void kernel_gemm_dots(const gemm_args *g);
 /* For a B that is used in many products of few rows, and still would be as it
  * is: like the three functions above, with the same bits as without the form,
- * which serves B and its transpose. */
-size_t kernel_gemm_padded_bytes(const gemm_args *g);
-void kernel_gemm_padded_form(const gemm_args *g, void *form);
-void kernel_gemm_padded_use(gemm_args *g, const void *form);
+ * which serves B and its transpose (kernel_gemm_rows.c). */
+size_t kernel_gemm_rows_bytes(const gemm_args *g);
+void kernel_gemm_rows_form(const gemm_args *g, void *form);
+void kernel_gemm_rows_use(gemm_args *g, const void *form);
 /* The same for small products (kernel_gemm_small.c), and the rest as above. */
 bool kernel_gemm_small_suits(const gemm_args *g);
 void kernel_gemm_small(const gemm_args *g);

@@ -8,18 +8,18 @@
  * last rows are taken together with some that were done before.
  *
  * Reading B is what takes the time, and a register across two lines of the
- * cache takes twice as long. So a B that is used often gets a form with padded
- * rows, each of which begins with a line; results have the same bits.
+ * cache takes twice as long. So a B that is used often gets a form whose rows
+ * begin with a line (kernel_gemm_rows.c).
  */
 #include "kernel.h"
 
 #include <string.h>
 
-enum { WIDE = 64, NARROW = 32 };
+enum { WIDE = 64, NARROW = 32, SHORT = 6 * WIDE };
 
 /* Rows of B whose sums are put together, and the rows taken at a time: a
- * narrow register is soon done with a row, and has to wait for its sum. */
-enum { ROWS = 4, AT_ONCE_WIDE = 4, AT_ONCE_NARROW = 8 };
+ * register is soon done with a row, and has to wait for its sum. */
+enum { ROWS = 4, AT_ONCE = 8 };
 
 #ifdef __clang__
 #define PICK(S, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -92,13 +92,13 @@ ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
 }
 #endif
 
-#define DOTS(S, T, U, BYTES, AT_ONCE, CLONES)                                \
+#define DOTS(S, T, U, BYTES, CLONES)                                         \
   /* sum[r] = sum_l a[l] b[r * ldb + l] for 0 <= r < rows, k a register at   \
-     least, of the last of which, at `last` in B, *keep is taken if it is no \
-     whole one. */                                                           \
-  ALWAYS_INLINE void some_##S(int rows, int64_t k, int64_t last,             \
-                              const S##_mask *keep, const T *a, const T *b,  \
-                              int64_t ldb, S##_part *sum) {                  \
+     least, of the last of which, at end[r * lde], *keep is taken if it is   \
+     no whole one. */                                                        \
+  ALWAYS_INLINE void some_##S(int rows, int64_t k, const S##_mask *keep,     \
+                              const T *a, const T *b, int64_t ldb,           \
+                              const T *end, int64_t lde, S##_part *sum) {    \
     enum { N = BYTES / sizeof(T) };                                          \
     S##_lanes lane[AT_ONCE];                                                 \
     for (int r = 0; r < AT_ONCE; r++) lane[r] = (S##_lanes){0};              \
@@ -112,7 +112,7 @@ ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
       S##_mask x = (S##_mask) * (const S##_lanes *)(a + k - N) & *keep;      \
       for (int r = 0; r < rows; r++) {                                       \
         S##_mask y =                                                         \
-            (S##_mask) * (const S##_lanes *)(b + r * ldb + last) & *keep;    \
+            (S##_mask) * (const S##_lanes *)(end + r * lde) & *keep;         \
         lane[r] += (S##_lanes)x * (S##_lanes)y;                              \
       }                                                                      \
     }                                                                        \
@@ -145,21 +145,23 @@ ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
     }                                                                        \
   }                                                                          \
   /* c[j * apart] (+)= sum_l a[l] b[j * ldb + l] for 0 <= j < n. */          \
-  CLONES static void times_##S(int64_t n, int64_t k, bool padded,            \
-                               const T *a, const T *b, int64_t ldb, T *c,    \
+  CLONES static void times_##S(int64_t n, int64_t k, const T *a, const T *b, \
+                               int64_t ldb, const T *ends, T *c,             \
                                int64_t apart, bool add) {                    \
     enum { N = BYTES / sizeof(T) };                                          \
     if (k < N) {                                                             \
       short_##S(n, k, a, b, ldb, c, apart, add);                             \
       return;                                                                \
     }                                                                        \
-    const int64_t last = padded ? k - k % N : k - N;                         \
+    const T *end = ends ? ends : b + k - N;                                  \
+    const int64_t lde = ends ? k % N : ldb;                                  \
     S##_mask keep;                                                           \
     for (int i = 0; i < N; i++) keep[i] = i < N - k % N ? 0 : (U)-1;         \
     S##_part sum[AT_ONCE / ROWS] = {0};                                      \
     int64_t j = 0;                                                           \
     for (; j + AT_ONCE <= n; j += AT_ONCE) {                                 \
-      some_##S(AT_ONCE, k, last, &keep, a, b + j * ldb, ldb, sum);           \
+      some_##S(AT_ONCE, k, &keep, a, b + j * ldb, ldb, end + j * lde, lde,   \
+               sum);                                                         \
       if (apart == 1)                                                        \
         put_all_##S(sum, c + j, add);                                        \
       else                                                                   \
@@ -167,101 +169,55 @@ ALWAYS_INLINE void f32_sums(const f32_lanes *x, f32_part *sum) {
     }                                                                        \
     if (j < n && n >= AT_ONCE) { /* some of them once more */                \
       const int64_t at = n - AT_ONCE;                                        \
-      some_##S(AT_ONCE, k, last, &keep, a, b + at * ldb, ldb, sum);          \
+      some_##S(AT_ONCE, k, &keep, a, b + at * ldb, ldb, end + at * lde, lde, \
+               sum);                                                         \
       put_##S(sum, (int)(j - at), AT_ONCE, c + at * apart, apart, add);      \
       return;                                                                \
     }                                                                        \
     for (; j < n; j++) {                                                     \
-      some_##S(1, k, last, &keep, a, b + j * ldb, 0, sum);                   \
+      some_##S(1, k, &keep, a, b + j * ldb, 0, end + j * lde, 0, sum);       \
       put_##S(sum, 0, 1, c + j * apart, apart, add);                         \
     }                                                                        \
   }
 
-DOTS(f32_narrow, float, uint32_t, NARROW, AT_ONCE_NARROW, CG_CLONES)
-DOTS(f64_narrow, double, uint64_t, NARROW, AT_ONCE_NARROW, CG_CLONES)
+DOTS(f32_narrow, float, uint32_t, NARROW, CG_CLONES)
+DOTS(f64_narrow, double, uint64_t, NARROW, CG_CLONES)
 #if CG_CLONED
-DOTS(f32, float, uint32_t, WIDE, AT_ONCE_WIDE, CG_WIDE)
-DOTS(f64, double, uint64_t, WIDE, AT_ONCE_WIDE, CG_WIDE)
+DOTS(f32, float, uint32_t, WIDE, CG_WIDE)
+DOTS(f64, double, uint64_t, WIDE, CG_WIDE)
 #else
 #define times_f32 times_f32_narrow
 #define times_f64 times_f64_narrow
 #endif
 
+/* The sums over registers take longer than short rows. If the transpose is kept
+ * these are better off without. */
 bool kernel_gemm_dots_suits(const gemm_args *g) {
-  return !g->ta && g->tb && g->m < 8;
+  const int64_t size = g->dtype == CG_F32 ? 4 : 8;
+  const bool is_short = g->k * size < SHORT && kernel_gemm_small_suits(g);
+  return !g->ta && g->tb && g->m < 8 && !(g->often && is_short);
 }
 
 /* times_<type> of the machine's width: c from vector a and matrix b. */
-static void times(cg_dtype dtype, int64_t n, int64_t k, bool padded,
-                  const void *a, const void *b, int64_t ldb, void *c,
+static void times(cg_dtype dtype, int64_t n, int64_t k, const void *a,
+                  const void *b, int64_t ldb, const void *ends, void *c,
                   int64_t apart, bool add) {
   if (dtype == CG_F32)
-    (kernel_has_wide() ? times_f32 : times_f32_narrow)(n, k, padded, a, b, ldb,
-                                                       c, apart, add);
+    (kernel_has_wide() ? times_f32 : times_f32_narrow)(n, k, a, b, ldb, ends, c,
+                                                       apart, add);
   else
-    (kernel_has_wide() ? times_f64 : times_f64_narrow)(n, k, padded, a, b, ldb,
-                                                       c, apart, add);
+    (kernel_has_wide() ? times_f64 : times_f64_narrow)(n, k, a, b, ldb, ends, c,
+                                                       apart, add);
 }
 
 void kernel_gemm_dots(const gemm_args *g) {
   const int64_t size = g->dtype == CG_F32 ? 4 : 8;
   for (int64_t i = 0; i < g->m; i++)
-    times(g->dtype, g->n, g->k, g->padded,
-          (const char *)g->a + i * g->lda * size, g->b, g->ldb,
-          (char *)g->c + i * g->ldc * size, 1, g->accumulate);
+    times(g->dtype, g->n, g->k, (const char *)g->a + i * g->lda * size, g->b,
+          g->ldb, g->ends, (char *)g->c + i * g->ldc * size, 1, g->accumulate);
 }
 
 void kernel_gemm_column(const gemm_args *g, const void *column) {
-  times(g->dtype, g->m, g->k, false, column, g->a, g->lda, g->c, g->ldc,
+  times(g->dtype, g->m, g->k, column, g->a, g->lda, NULL, g->c, g->ldc,
         g->accumulate);
-}
-
-/* ---- padded rows ---- */
-
-enum { LINE = 64, SHORTEST = 4 * WIDE, NEAR = 256 * 1024 };
-
-/* The bytes of a row of the stored B, and of one that is padded. */
-static size_t row_bytes(const gemm_args *g) {
-  return (size_t)(g->tb ? g->k : g->n) * (g->dtype == CG_F32 ? 4 : 8);
-}
-
-static size_t padded_bytes(const gemm_args *g) {
-  return (row_bytes(g) + LINE - 1) / LINE * LINE;
-}
-
-static int64_t rows_of(const gemm_args *g) { return g->tb ? g->n : g->k; }
-
-size_t kernel_gemm_padded_bytes(const gemm_args *g) {
-  const size_t size = g->dtype == CG_F32 ? 4 : 8;
-  const bool one_row = g->m == 1 && !g->tb && kernel_gemm_small_suits(g);
-  if (row_bytes(g) < SHORTEST) return 0; /* or nothing: no inner size */
-  if (!one_row && !kernel_gemm_dots_suits(g)) return 0;
-  if ((size_t)g->ldb * size % LINE == 0 && (uintptr_t)g->b % LINE == 0)
-    return 0;
-  const size_t bytes = padded_bytes(g);
-  const bool near = (size_t)rows_of(g) <= NEAR / bytes;
-  return near ? (size_t)rows_of(g) * bytes : 0;
-}
-
-/* A row's last register is the one that ends with the row, with zeros in place
- * of what the register before it has. */
-void kernel_gemm_padded_form(const gemm_args *g, void *form) {
-  const size_t size = g->dtype == CG_F32 ? 4 : 8, row = row_bytes(g);
-  const size_t width = kernel_has_wide() ? WIDE : NARROW, rest = row % width;
-  const char *from = g->b;
-  char *to = form;
-  for (int64_t i = 0; i < rows_of(g); i++) {
-    memcpy(to, from, row - rest);
-    memset(to + row - rest, 0, padded_bytes(g) - (row - rest));
-    if (rest)
-      memcpy(to + row - rest + width - rest, from + row - rest, rest);
-    from += (size_t)g->ldb * size;
-    to += padded_bytes(g);
-  }
-}
-
-void kernel_gemm_padded_use(gemm_args *g, const void *form) {
-  g->b = form;
-  g->ldb = (int64_t)(padded_bytes(g) / (g->dtype == CG_F32 ? 4 : 8));
-  g->padded = true;
 }

@@ -70,7 +70,9 @@ enum {
     const int w_last = wide - 1;                                             \
     int64_t last = w_last * N, known = j + last - (g->n - N);                \
     if (known < 0) known = 0;                                                \
-    const T *b_last = b + (g->padded ? last : last - known);                 \
+    const bool end = known && g->ends;                                       \
+    const T *b_last = end ? (const T *)g->ends : b + last - known;           \
+    const int64_t ld_last = end ? g->n % N : g->ldb;                         \
     last -= known;                                                           \
     S##_lanes sum[ALONE];                                                    \
     for (int w = 0; w < wide; w++) sum[w] = (S##_lanes){0};                  \
@@ -80,7 +82,7 @@ enum {
         sum[w] += x * *(const S##_lanes *)(b + w * N);                       \
       sum[w_last] += x * *(const S##_lanes *)b_last;                         \
       b += g->ldb;                                                           \
-      b_last += g->ldb;                                                      \
+      b_last += ld_last;                                                     \
     }                                                                        \
     T *c = (T *)g->c + i * g->ldc + j;                                       \
     if (g->accumulate)                                                       \

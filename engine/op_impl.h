@@ -16,6 +16,14 @@ CG_OP_LIST(CG_OP_DECLARE)
 #define CG_CASES(array) \
   .cases = (array), .n_cases = (int)(sizeof(array) / sizeof *(array))
 
+/* cg_spec_like without a call. */
+static inline void spec_like(cg_spec *spec, const cg_tensor *x) {
+  spec->dtype = (cg_dtype)x->dtype;
+  spec->rank = x->rank;
+  spec->is_view = false;
+  for (int i = 0; i < x->rank; i++) spec->shape[i] = x->dims[i];
+}
+
 /* A result of type `dtype` and of the shape that all operands, of whatever
  * types, broadcast to; or an error that names the shapes (record.c). */
 cg_status call_broadcast(const cg_call *call, cg_dtype dtype, cg_spec *spec);

@@ -8,8 +8,8 @@ static bool is_row(const cg_tensor *x, const cg_tensor *out) {
   return x->flags & T_CONTIGUOUS && t_same_shape(x, out);
 }
 
-static cg_status map_any(const cg_call *call, cg_tensor *out,
-                         const kernel_map *f, double c) {
+cg_status op_map_arrays(const cg_call *call, cg_tensor *out,
+                        const kernel_map *f, double c) {
   const cg_tensor *a = call->in[0], *b = call->n_in > 1 ? call->in[1] : NULL;
   int64_t sa[CG_MAX_RANK], sb[CG_MAX_RANK];
   if (is_row(a, out) && (!b || is_row(b, out))) {
@@ -25,17 +25,6 @@ static cg_status map_any(const cg_call *call, cg_tensor *out,
                          t_strides(b), sb);
   kernel_map_run(f, out->dtype, out->rank, t_shape(out), out->data, a->data,
                  sa, b ? b->data : NULL, sb, c);
-  return CG_OK;
-}
-
-/* Operands of a result of rank 0 have one element: graphs of scalars need no
- * more than this. */
-cg_status op_map(const cg_call *call, cg_tensor *out, const kernel_map *f,
-                 double c) {
-  if (out->rank) return map_any(call, out, f, c);
-  const void *b = call->n_in > 1 ? call->in[1]->data : NULL;
-  kernel_row row = out->dtype == CG_F32 ? f->f32 : f->f64;
-  row(1, out->data, call->in[0]->data, 1, b, b != NULL, c);
   return CG_OK;
 }
 
@@ -56,7 +45,7 @@ void op_map_in_place(cg_tensor *out, const kernel_map *f) {
 }
 
 cg_status op_map_infer(const cg_call *call, cg_spec *spec) {
-  cg_spec_like(spec, call->in[0]);
+  spec_like(spec, call->in[0]);
   if (dtype_is_float(call->in[0]->dtype)) return CG_OK;
   return cg_call_want_float(call, 0);
 }

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "kernel.h"
+#include "make_tensor.h"
 #include "op_impl.h"
-#include "tape_impl.h"
 #include "watch.h"
 
 enum { FEW = 8 };
@@ -29,7 +29,7 @@ void cg_spec_set(cg_spec *spec, cg_dtype dtype, int rank,
 }
 
 void cg_spec_like(cg_spec *spec, const cg_tensor *x) {
-  cg_spec_set(spec, x->dtype, x->rank, t_shape(x));
+  spec_like(spec, x);
 }
 
 cg_status cg_call_want_float(const cg_call *call, int i) {
@@ -53,9 +53,11 @@ static cg_status fail_broadcast(const cg_call *call) {
   return cg_call_fail(call, CG_ERR_SHAPE, "shapes %s do not broadcast", text);
 }
 
-cg_status call_broadcast(const cg_call *call, cg_dtype dtype, cg_spec *spec) {
+static inline cg_status broadcast(const cg_call *call, cg_dtype dtype,
+                                  cg_spec *spec) {
   cg_tensor *const *in = call->in;
-  cg_spec_set(spec, dtype, in[0]->rank, t_shape(in[0]));
+  spec_like(spec, in[0]);
+  spec->dtype = dtype;
   for (int i = 1; i < call->n_in; i++) {
     if (t_same_shape(in[i], in[0])) continue;
     if (!shape_broadcast(&spec->rank, spec->shape, in[i]->rank,
@@ -63,6 +65,10 @@ cg_status call_broadcast(const cg_call *call, cg_dtype dtype, cg_spec *spec) {
       return fail_broadcast(call);
   }
   return CG_OK;
+}
+
+cg_status call_broadcast(const cg_call *call, cg_dtype dtype, cg_spec *spec) {
+  return broadcast(call, dtype, spec);
 }
 
 cg_status cg_spec_broadcast(const cg_call *call, cg_spec *spec) {
@@ -74,7 +80,7 @@ cg_status cg_spec_broadcast(const cg_call *call, cg_spec *spec) {
                           "operands have types %s and %s; use cg_cast",
                           cg_dtype_name(in[0]->dtype),
                           cg_dtype_name(in[i]->dtype));
-  return call_broadcast(call, in[0]->dtype, spec);
+  return broadcast(call, (cg_dtype)in[0]->dtype, spec);
 }
 
 void *cg_call_scratch(const cg_call *call, size_t bytes) {
@@ -99,20 +105,18 @@ static bool complete(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
 }
 
 /* Appends the finished result to the tape's history. */
-static void link_result(cg_tape *tape, const cg_call *call, cg_tensor *y) {
+static inline void link_result(cg_tape *tape, const cg_op *op,
+                               cg_tensor *const *in, int n_in, cg_tensor *y) {
   if (tape->mode != MODE_RECORD) {
     if (!(y->flags & T_VIEW)) y->n_in = 0;
     return;
   }
-  y->flags |= T_HISTORY;
+  unsigned any = 0;
+  for (int i = 0; i < n_in; i++) any |= in[i]->flags;
+  const bool derivable = op->vjp && dtype_is_float(y->dtype);
+  y->flags |= (uint16_t)(T_HISTORY | (derivable ? any & T_GRAD : 0));
   y->prev = tape->last;
   tape->last = y;
-  if (!call->op->vjp || !dtype_is_float(y->dtype)) return;
-  for (int i = 0; i < call->n_in; i++)
-    if (call->in[i]->flags & T_GRAD) {
-      y->flags |= T_GRAD;
-      return;
-    }
 }
 
 /* Widens *lo..*hi, places in elements, by what an axis after the other reaches;
@@ -166,8 +170,8 @@ static bool view_stays_inside(const cg_call *call, const cg_spec *spec) {
          (hi <= last || hi <= last + elements_behind(call));
 }
 
-/* Can a shape rule's answer be true? Sizes are checked when memory is got. */
-static bool sound(const cg_call *call, const cg_spec *spec) {
+/* Says what is wrong with a shape rule's answer, if anything is. */
+static bool is_sound(const cg_call *call, const cg_spec *spec) {
   const char *what = NULL;
   if (spec->rank < 0 || spec->rank > CG_MAX_RANK)
     return cg_tape_fail(call->tape, CG_ERR_SHAPE, call->op->name,
@@ -187,31 +191,52 @@ static bool sound(const cg_call *call, const cg_spec *spec) {
          cg_tape_fail(call->tape, CG_ERR_ARG, call->op->name, "%s", what);
 }
 
-/* One application to operands that are on the tape. */
-static cg_tensor *apply(const cg_call *call) {
-  cg_tape *tape = call->tape;
+/* Can a shape rule's answer be true? Sizes are checked when memory is got. */
+static inline bool sound(const cg_call *call, const cg_op *op,
+                         const cg_spec *spec) {
+  const bool plain = (unsigned)spec->rank <= CG_MAX_RANK && !spec->is_view &&
+                     (unsigned)spec->dtype < CG_DTYPE_COUNT && op->forward;
+  return plain || is_sound(call, spec);
+}
+
+/* One application to operands that are on the tape. Nearly all have one or two,
+ * a number that the caller knows when it is compiled, and graphs of scalars
+ * have no other results than scalars. */
+INLINE cg_tensor *apply(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
+                        int n_in, const void *attr) {
+  const cg_call call = {tape, op, in, n_in, attr};
   cg_spec spec;
   spec.rank = -1; /* a rule that says nothing is refused */
   spec.is_view = false;
-  cg_status status = call->op->infer(call, &spec);
-  if (status) return cg_tape_fail(tape, status, call->op->name, NULL);
-  if (!sound(call, &spec)) return NULL;
-  cg_tensor *y = tape_new_tensor(tape, call->op, &spec, call->in, call->n_in,
-                                 call->attr);
+  cg_status status = op->infer(&call, &spec);
+  if (status) return cg_tape_fail(tape, status, op->name, NULL);
+  if (!sound(&call, op, &spec)) return NULL;
+  const bool scalar = spec.rank == 0 && !spec.is_view;
+  cg_tensor *y = scalar ? make(tape, op, &spec, in, n_in, attr, true)
+                        : make(tape, op, &spec, in, n_in, attr, false);
   if (!y) return NULL;
-  if (!spec.is_view) {
-    status = call->op->forward(call, y);
+  if (scalar || !spec.is_view) {
+    status = op->forward(&call, y);
     if (tape->scratch) tape_drop_scratch(tape);
-    if (status) return cg_tape_fail(tape, status, call->op->name, NULL);
+    if (status) return cg_tape_fail(tape, status, op->name, NULL);
   }
-  if (tape->mode != MODE_TEMP) link_result(tape, call, y);
+  if (tape->mode != MODE_TEMP) link_result(tape, op, in, n_in, y);
   return y;
 }
 
-cg_tensor *cg_record(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
-                     int n_in, const void *attr) {
-  if (!tape || tape->error.status) return NULL;
-  if (!complete(tape, op, in, n_in, attr)) return NULL;
+static cg_tensor *apply_watched(cg_tape *tape, const cg_op *op,
+                                cg_tensor *const *in, int n_in,
+                                const void *attr) {
+  const cg_call call = {tape, op, in, n_in, attr};
+  if (!tape->watch) return apply(tape, op, in, n_in, attr);
+  uint64_t start = watch_begin(tape);
+  cg_tensor *y = apply(tape, op, in, n_in, attr);
+  return y ? watch_result(&call, y, start) : NULL;
+}
+
+static cg_tensor *record_many(cg_tape *tape, const cg_op *op,
+                              cg_tensor *const *in, int n_in,
+                              const void *attr) {
   cg_tensor *few[FEW], **resolved = few, *y = NULL;
   size_t bytes = (size_t)n_in * sizeof *resolved;
   if (n_in > FEW) {
@@ -223,14 +248,29 @@ cg_tensor *cg_record(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
   int i = 0;
   while (i < n_in && (resolved[i] = tape_operand(tape, in[i], op->name, i)))
     i++;
-  if (i == n_in) {
-    cg_call call = {tape, op, resolved, n_in, attr};
-    uint64_t start = tape->watch ? watch_begin(tape) : 0;
-    y = apply(&call);
-    if (tape->watch && y) y = watch_result(&call, y, start);
-  }
+  if (i == n_in) y = apply_watched(tape, op, resolved, n_in, attr);
   if (n_in > FEW) pool_put(&tape->pool, resolved, bytes);
   return y;
+}
+
+/* The same for 1 or 2 operands on a tape that nobody watches. */
+INLINE cg_tensor *record_few(cg_tape *tape, const cg_op *op,
+                             cg_tensor *const *in, int n_in,
+                             const void *attr) {
+  cg_tensor *a = tape_operand(tape, in[0], op->name, 0);
+  cg_tensor *b = a && n_in > 1 ? tape_operand(tape, in[1], op->name, 1) : a;
+  cg_tensor *const resolved[2] = {a, b};
+  return b ? apply(tape, op, resolved, n_in, attr) : NULL;
+}
+
+cg_tensor *cg_record(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
+                     int n_in, const void *attr) {
+  if (!tape || tape->error.status) return NULL;
+  if (!complete(tape, op, in, n_in, attr)) return NULL;
+  if (tape->watch || n_in < 1 || n_in > 2)
+    return record_many(tape, op, in, n_in, attr);
+  return n_in == 1 ? record_few(tape, op, in, 1, attr)
+                   : record_few(tape, op, in, 2, attr);
 }
 
 /* ---- constants ---- */

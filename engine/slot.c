@@ -24,7 +24,7 @@ static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy) {
                         "a leaf was freed that the tape still needs, and "
                         "another one lies at its place: rewind first");
   if (!w->grads)
-    g = cg_leaf_grad(leaf);
+    g = leaf->flags & T_GRAD && leaf->grad ? leaf->grad : cg_leaf_grad(leaf);
   else if (grads_find(w->grads, leaf, &g) == CG_ERR_STALE)
     return cg_tape_fail(w->tape, CG_ERR_STALE, w->name,
                         "the gradients hold one of another shape or type for "
@@ -102,21 +102,27 @@ static void add_reduced(walk *w, cg_tensor *x, cg_tensor *g) {
                      g->data, t_strides(g));
 }
 
-void slot_add(walk *w, cg_tensor *x, cg_tensor *g) {
-  if (!g || w->tape->error.status) return;
-  bool same = t_same_shape(g, x);
+/* slot_add of a g that is there, in a walk that has not failed; `same` says
+ * whether it has x's shape. */
+static inline void add(walk *w, cg_tensor *x, cg_tensor *g, bool same) {
   if (w->recorded) {
     if (!same) g = cg_sum_to(w->tape, g, x->rank, t_shape(x));
     if (g) add_recorded(w, x, g);
   } else if (!same) {
     add_reduced(w, x, g);
-  } else if (!x->slot && !slot_is_leaf(w, x)) {
+  } else if (slot_is_leaf(w, x)) {
+    slot_to_leaf(w, x, g);
+  } else if (!x->slot) {
     put(x, g);
   } else {
     bool fresh;
     cg_tensor *sum = slot_writable(w, x, &fresh);
     if (sum) add_into(sum, g);
   }
+}
+
+void slot_add(walk *w, cg_tensor *x, cg_tensor *g) {
+  if (g && !w->tape->error.status) add(w, x, g, t_same_shape(g, x));
 }
 
 void slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g) {
@@ -189,10 +195,6 @@ bool cg_vjp_needs(const cg_vjp *v, int i) {
   return i >= 0 && i < cg_vjp_count(v) && t_in(v->node)[i]->flags & flag;
 }
 
-static inline bool alike(const cg_tensor *g, const cg_tensor *x) {
-  return g->dtype == x->dtype && t_same_shape(g, x);
-}
-
 /* Is g, which is not like operand i, a gradient that it can take? */
 static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
   const cg_tensor *x = t_in(v->node)[i];
@@ -214,11 +216,15 @@ static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
 }
 
 void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
-  if (!g || v->tape->error.status || !cg_vjp_needs(v, i)) return;
-  g = tape_operand(v->tape, g, v->node->op->name, i);
-  if (!g || (!alike(g, t_in(v->node)[i]) && !fits(v, i, g))) return;
-  if (tracing(v->tape)) trace_given(v, i, g);
-  slot_add(v->walk, t_in(v->node)[i], g);
+  cg_tape *tape = v->tape;
+  if (!g || tape->error.status || !cg_vjp_needs(v, i)) return;
+  cg_tensor *x = t_in(v->node)[i];
+  g = tape_operand(tape, g, v->node->op->name, i);
+  if (!g) return;
+  const bool same = t_same_shape(g, x);
+  if (!(same && g->dtype == x->dtype) && !fits(v, i, g)) return;
+  if (tracing(tape)) trace_given(v, i, g);
+  if (!tape->error.status) add(v->walk, x, g, same);
 }
 
 /* A tracer gets the product by itself, so that the sum is added up the same way

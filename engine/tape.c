@@ -287,7 +287,7 @@ cg_tape_stats cg_tape_get_stats(const cg_tape *tape) {
   if (!tape) return (cg_tape_stats){0};
   return (cg_tape_stats){
       .nodes = tape->serial,
-      .bytes_used = tape->nodes.used + tape->data.used,
+      .bytes_used = arena_used(&tape->nodes) + arena_used(&tape->data),
       .bytes_held = tape->mem.held,
       .bytes_peak = tape->mem.peak,
       .system_allocs = tape->mem.calls,
@@ -403,7 +403,8 @@ static cg_tensor *stale(cg_tape *tape, const char *op, int i) {
                       i);
 }
 
-cg_tensor *tape_resolve(cg_tape *tape, cg_tensor *x, const char *op, int i) {
+static cg_tensor *resolve_other(cg_tape *tape, cg_tensor *x, const char *op,
+                                int i) {
   if (!x)
     return cg_tape_fail(tape, CG_ERR_ARG, op, "operand %d is NULL", i);
   if (x->check == tape_check_word(tape, x) && x->tape == tape) {
@@ -412,10 +413,13 @@ cg_tensor *tape_resolve(cg_tape *tape, cg_tensor *x, const char *op, int i) {
     if (x->flags & T_TEMP) /* a recording outlives it */
       return tape->mode == MODE_RECORD ? tape_copy(tape, x) : x;
     if (arena_contains(&tape->nodes, end)) return x;
-    return stale(tape, op, i);
   }
-  if (x->check != LEAF_CHECK || !(x->flags & T_LEAF))
-    return stale(tape, op, i);
+  return stale(tape, op, i);
+}
+
+cg_tensor *tape_resolve(cg_tape *tape, cg_tensor *x, const char *op, int i) {
+  if (!x || x->check != LEAF_CHECK || !(x->flags & T_LEAF))
+    return resolve_other(tape, x, op, i);
   cg_tensor *p = tape_find_proxy(tape, x);
   return p && p->version == x->version ? p : new_proxy(tape, x, op);
 }

@@ -153,7 +153,7 @@ START_TEST(a_new_version_is_read_anew) {
 END_TEST
 
 /* m, n, k: rows of B, or of B^T, that cross lines of the cache in all ways,
- * ends of rows of all kinds, and sizes up to which rows are padded. */
+ * ends of rows of all kinds, and sizes up to which forms of rows are made. */
 static const int64_t few_rows[][3] = {
     {1, 100, 100}, {1, 65, 128}, {1, 128, 65},  {2, 79, 81},  {3, 67, 97},
     {7, 34, 66},   {1, 200, 36}, {1, 700, 111}, {1, 3, 1030}, {5, 64, 64},
