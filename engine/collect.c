@@ -15,7 +15,7 @@
 #include "backward_impl.h"
 
 enum {
-  FEW_ROWS = 16,      /* products with more need no company (measured) */
+  FEW_ROWS = 17,      /* products of so many need no company (measured) */
   BIG_BYTES = 1 << 19, /* unless the gradient is so large that it drives the
                           weights from the cache, */
   HUGE_BYTES = 1 << 21, /* not so large that they don't fit there anyway, */
