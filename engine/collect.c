@@ -21,7 +21,8 @@ enum {
   HUGE_BYTES = 1 << 21, /* not so large that they don't fit there anyway, */
   LESS = 4,           /* and has so many times the elements of the rows */
   MANY_ROWS = 256,    /* these never need company */
-  FIRST_ROWS = 16,    /* room for so many at first */
+  FIRST_ROWS = 16,    /* room for so many at first, or for a whole chunk if a
+                         product has as many */
   LINE = 64,
   LONG_ROW = 2048,
   MAX_BYTES = 1 << 20 /* of the rows of one leaf */
@@ -89,7 +90,7 @@ static void drop(walk *w, collected *c) {
 /* Room for k rows more, of which there is enough in a whole chunk. */
 static bool make_room(walk *w, collected *c, int64_t k) {
   if (c->rows + k <= c->cap) return true;
-  int64_t cap = c->cap ? 2 * c->cap : FIRST_ROWS;
+  int64_t cap = c->cap ? 2 * c->cap : k < FIRST_ROWS ? FIRST_ROWS : c->chunk;
   while (cap < c->rows + k) cap *= 2;
   if (cap > c->chunk) cap = c->chunk;
   void *block;
