@@ -20,7 +20,9 @@ enum {
                           weights from the cache, */
   HUGE_BYTES = 1 << 21, /* not so large that they don't fit there anyway, */
   LESS = 4,           /* and has so many times the elements of the rows */
-  MANY_ROWS = 256,    /* these never need company */
+  SOME_ROWS = 64,     /* are multiplied at once: more fill the cache; or so */
+  PRODUCTS = 4,       /* many products, */
+  MANY_ROWS = 256,    /* but not more rows than that */
   FIRST_ROWS = 16,    /* room for so many at first, or for a whole chunk if a
                          product has as many */
   LINE = 64,
@@ -62,8 +64,11 @@ static bool is_thin(const gemm_args *g) {
 
 /* So many rows are multiplied at once. */
 static int64_t chunk_of(const gemm_args *g) {
-  int64_t rows = MAX_BYTES / ((g->m + g->n) * (int64_t)dtype_size(g->dtype));
-  return rows < MANY_ROWS ? rows : MANY_ROWS;
+  int64_t most = MAX_BYTES / ((g->m + g->n) * (int64_t)dtype_size(g->dtype));
+  int64_t rows = PRODUCTS * g->k;
+  if (rows < SOME_ROWS) rows = SOME_ROWS;
+  if (rows > MANY_ROWS) rows = MANY_ROWS;
+  return rows < most ? rows : most;
 }
 
 /* ---- the rows of one leaf ---- */
