@@ -15,13 +15,16 @@
 #include "backward_impl.h"
 
 enum {
-  FEW_ROWS = 16,      /* products with more need no company (measured) */
+  FEW_ROWS = 17,      /* products of so many need no company (measured) */
   BIG_BYTES = 1 << 19, /* unless the gradient is so large that it drives the
                           weights from the cache, */
   HUGE_BYTES = 1 << 21, /* not so large that they don't fit there anyway, */
   LESS = 4,           /* and has so many times the elements of the rows */
-  MANY_ROWS = 256,    /* these never need company */
-  FIRST_ROWS = 16,    /* room for so many at first */
+  SOME_ROWS = 64,     /* are multiplied at once: more fill the cache; or so */
+  PRODUCTS = 4,       /* many products, */
+  MANY_ROWS = 256,    /* but not more rows than that */
+  FIRST_ROWS = 16,    /* room for so many at first, or for a whole chunk if a
+                         product has as many */
   LINE = 64,
   LONG_ROW = 2048,
   MAX_BYTES = 1 << 20 /* of the rows of one leaf */
@@ -61,8 +64,11 @@ static bool is_thin(const gemm_args *g) {
 
 /* So many rows are multiplied at once. */
 static int64_t chunk_of(const gemm_args *g) {
-  int64_t rows = MAX_BYTES / ((g->m + g->n) * (int64_t)dtype_size(g->dtype));
-  return rows < MANY_ROWS ? rows : MANY_ROWS;
+  int64_t most = MAX_BYTES / ((g->m + g->n) * (int64_t)dtype_size(g->dtype));
+  int64_t rows = PRODUCTS * g->k;
+  if (rows < SOME_ROWS) rows = SOME_ROWS;
+  if (rows > MANY_ROWS) rows = MANY_ROWS;
+  return rows < most ? rows : most;
 }
 
 /* ---- the rows of one leaf ---- */
@@ -89,7 +95,7 @@ static void drop(walk *w, collected *c) {
 /* Room for k rows more, of which there is enough in a whole chunk. */
 static bool make_room(walk *w, collected *c, int64_t k) {
   if (c->rows + k <= c->cap) return true;
-  int64_t cap = c->cap ? 2 * c->cap : FIRST_ROWS;
+  int64_t cap = c->cap ? 2 * c->cap : k < FIRST_ROWS ? FIRST_ROWS : c->chunk;
   while (cap < c->rows + k) cap *= 2;
   if (cap > c->chunk) cap = c->chunk;
   void *block;

@@ -9,7 +9,9 @@
 #include <string.h>
 
 enum {
-  ROWS = 4,  /* of a tile */
+  ROWS = 4,  /* of a tile that is MOST registers wide, */
+  MORE = 8,  /* of one that is less: sums enough not to wait for one */
+  MOST = 4,
   ALONE = 8, /* registers of a single row */
   WIDE = 64, /* bytes of a register */
   NARROW = 32,
@@ -21,9 +23,10 @@ enum {
 
 /* Registers that a machine does not have would be kept in memory, so that there
  * are two widths. */
-#define SMALL_GEMM(S, T, BYTES, CLONES)                                      \
+#define SMALL_GEMM(S, T, I, BYTES, CLONES)                                   \
   typedef T S##_lanes __attribute__((vector_size(BYTES),                     \
                                      aligned(sizeof(T)), may_alias));        \
+  typedef I S##_mask __attribute__((vector_size(BYTES)));                    \
   /* Rows [i, i + rows) and `wide` registers of columns from j on; the first \
      `known` of these were written before. */                                \
   ALWAYS_INLINE void tile_##S(const gemm_args *g, int rows, int wide,        \
@@ -31,32 +34,42 @@ enum {
     enum { N = BYTES / sizeof(T) };                                          \
     const int64_t ai = g->ta ? 1 : g->lda, ak = g->ta ? g->lda : 1;          \
     const T *a = (const T *)g->a + i * ai, *b = (const T *)g->b + j;         \
-    S##_lanes sum[ROWS][2];                                                  \
+    S##_lanes sum[MORE][MOST];                                               \
     for (int r = 0; r < rows; r++)                                           \
       for (int w = 0; w < wide; w++) sum[r][w] = (S##_lanes){0};             \
     for (int64_t l = 0; l < g->k; l++, a += ak, b += g->ldb)                 \
       for (int r = 0; r < rows; r++)                                         \
         for (int w = 0; w < wide; w++)                                       \
           sum[r][w] += a[r * ai] * *(const S##_lanes *)(b + w * N);          \
+    S##_mask old;                                                            \
+    for (int w = 0; w < N; w++) old[w] = w < known ? -1 : 0;                 \
     for (int r = 0; r < rows; r++) {                                         \
       T *c = (T *)g->c + (i + r) * g->ldc + j;                               \
       for (int w = 0; w < wide; w++, c += N) {                               \
-        S##_lanes y = sum[r][w];                                             \
-        if (g->accumulate) y += *(S##_lanes *)c;                             \
+        S##_lanes y = sum[r][w], x = {0};                                    \
+        if (g->accumulate || known) x = *(S##_lanes *)c;                     \
+        if (g->accumulate) y += x;                                           \
         if (known)                                                           \
-          memcpy(c + known, (const T *)&y + known,                           \
-                 (size_t)(N - known) * sizeof(T));                           \
-        else                                                                 \
-          *(S##_lanes *)c = y;                                               \
+          y = (S##_lanes)(((S##_mask)x & old) | ((S##_mask)y & ~old));       \
+        *(S##_lanes *)c = y;                                                 \
       }                                                                      \
     }                                                                        \
   }                                                                          \
-  ALWAYS_INLINE void rows_##S(const gemm_args *g, int rows, int64_t i) {     \
-    enum { N = BYTES / sizeof(T) };                                          \
+  /* Some columns of rows [0, m), a multiple of ROWS. */                     \
+  ALWAYS_INLINE void columns_##S(const gemm_args *g, int rows, int wide,     \
+                                 int64_t m, int64_t j, int64_t known) {      \
+    int64_t i = 0;                                                           \
+    for (; i + rows <= m; i += rows) tile_##S(g, rows, wide, i, j, known);   \
+    if (i < m) tile_##S(g, ROWS, wide, i, j, known);                         \
+  }                                                                          \
+  ALWAYS_INLINE void rows_##S(const gemm_args *g, int64_t m) {               \
+    enum { N = BYTES / sizeof(T), TWO = BYTES == WIDE ? MORE : ROWS };       \
     int64_t j = 0;                                                           \
-    for (; j + 2 * N <= g->n; j += 2 * N) tile_##S(g, rows, 2, i, j, 0);     \
-    for (; j + N <= g->n; j += N) tile_##S(g, rows, 1, i, j, 0);             \
-    if (j < g->n) tile_##S(g, rows, 1, i, g->n - N, j - (g->n - N));         \
+    if (BYTES == WIDE)                                                       \
+      for (; j + 4 * N <= g->n; j += 4 * N) columns_##S(g, ROWS, 4, m, j, 0);\
+    for (; j + 2 * N <= g->n; j += 2 * N) columns_##S(g, TWO, 2, m, j, 0);   \
+    for (; j + N <= g->n; j += N) columns_##S(g, MORE, 1, m, j, 0);          \
+    if (j < g->n) columns_##S(g, MORE, 1, m, g->n - N, j - (g->n - N));      \
   }                                                                          \
   /* `wide` registers of row i from column j on, or fewer columns if C ends  \
      before: then the last register begins so that it ends with C. A register\
@@ -110,16 +123,16 @@ enum {
     }                                                                        \
   }                                                                          \
   CLONES static void small_##S(const gemm_args *g) {                         \
-    int64_t i = 0;                                                           \
-    for (; i + ROWS <= g->m; i += ROWS) rows_##S(g, ROWS, i);                \
-    for (; i < g->m; i++) row_##S(g, i);                                     \
+    const int64_t m = g->m / ROWS * ROWS;                                    \
+    if (m) rows_##S(g, m);                                                   \
+    for (int64_t i = m; i < g->m; i++) row_##S(g, i);                        \
   }
 
-SMALL_GEMM(f32_narrow, float, NARROW, CG_CLONES)
-SMALL_GEMM(f64_narrow, double, NARROW, CG_CLONES)
+SMALL_GEMM(f32_narrow, float, int32_t, NARROW, CG_CLONES)
+SMALL_GEMM(f64_narrow, double, int64_t, NARROW, CG_CLONES)
 #if CG_CLONED
-SMALL_GEMM(f32, float, WIDE, CG_WIDE)
-SMALL_GEMM(f64, double, WIDE, CG_WIDE)
+SMALL_GEMM(f32, float, int32_t, WIDE, CG_WIDE)
+SMALL_GEMM(f64, double, int64_t, WIDE, CG_WIDE)
 #else
 #define small_f32 small_f32_narrow
 #define small_f64 small_f64_narrow

@@ -11,7 +11,7 @@ cg_tensor *cg_cell_entering(cg_tape *tape, const cg_cell_args *a,
   return a->h_mask ? cg_mul(tape, h, a->h_mask) : h;
 }
 
-enum { MANY_ROWS = 32, NEAR_BYTES = 512 * 1024 };
+enum { MANY_ROWS = 16, NEAR_BYTES = 512 * 1024 };
 
 bool cg_cell_in_step(const cg_cell_args *a, int64_t B) {
   const cg_tensor *W = a->w[CG_W_IH];
