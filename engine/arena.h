@@ -35,8 +35,8 @@ typedef struct arena_mark {
 void arena_init(arena *a, mem *m, size_t first_size);
 void arena_free(arena *a);
 
-/* `size` bytes, at least one, at an address that is a multiple of `align` (a power of two, at
- * most CG_ALIGNMENT); the slow path of arena_alloc. */
+/* `size` bytes, at least one, at an address that is a multiple of `align` (a
+ * power of two, at most CG_ALIGNMENT); the slow path of arena_alloc. */
 cg_status arena_alloc_slow(arena *a, size_t size, size_t align, void **out);
 
 static inline cg_status arena_alloc(arena *a, size_t size, size_t align,
