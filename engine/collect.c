@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "backward_impl.h"
+#include "kernel.h"
 
 enum {
   FEW_ROWS = 17,      /* products of so many need no company (measured) */
@@ -47,12 +48,14 @@ static size_t row_bytes(const collected *c, int64_t n) {
   return (size_t)n * dtype_size(c->dtype);
 }
 
-/* Is it better not to touch the whole gradient for these rows? */
+/* Is it better not to touch the whole gradient for these rows? Not if it is
+ * fetched in good time. */
 static bool few_rows(const gemm_args *g) {
   const int64_t size = (int64_t)dtype_size(g->dtype);
   const int64_t elements = g->m * g->n, bytes = elements * size;
-  return g->k < FEW_ROWS || (bytes >= BIG_BYTES && bytes < HUGE_BYTES &&
-                             elements >= LESS * g->k * (g->m + g->n));
+  if (g->k < FEW_ROWS) return true;
+  return bytes >= BIG_BYTES && bytes < HUGE_BYTES &&
+         elements >= LESS * g->k * (g->m + g->n) && !kernel_gemm_far_suits(g);
 }
 
 static bool is_thin(const gemm_args *g) {

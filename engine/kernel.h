@@ -53,6 +53,10 @@ void kernel_copy_strided(cg_dtype dtype, int rank, const int64_t *shape,
 void kernel_add_strided(cg_dtype dtype, int rank, const int64_t *shape,
                         void *out, const int64_t *out_strides, const void *a,
                         const int64_t *a_strides);
+/* `rows` rows of some bytes each: `apart` bytes from one to the next, and `far`
+ * in the copy. */
+void kernel_gather(int64_t rows, int64_t bytes, const void *from,
+                   int64_t apart, void *to, int64_t far);
 /* n elements of out = value. */
 void kernel_fill(cg_dtype dtype, int64_t n, void *out, double value);
 
@@ -186,6 +190,11 @@ void kernel_gemm_small(const gemm_args *g);
 size_t kernel_gemm_small_form_bytes(const gemm_args *g);
 void kernel_gemm_small_form(const gemm_args *g, void *form);
 void kernel_gemm_small_use(gemm_args *g, const void *form);
+/* The same where one matrix does not fit the cache (kernel_gemm_far.c): a B in
+ * panels, or C. */
+bool kernel_gemm_far_suits(const gemm_args *g);
+size_t kernel_gemm_far_scratch(const gemm_args *g);
+void kernel_gemm_far(const gemm_args *g);
 /* One column of C from an A that is not transposed and the column of B, which
  * is contiguous; g->c points to it. */
 void kernel_gemm_column(const gemm_args *g, const void *column);

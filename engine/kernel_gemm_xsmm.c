@@ -30,6 +30,10 @@ enum {
   SETS = 64, /* of lines in the first-level cache, */
   WAYS = 8,  /* with so many places each */
   NEAR_BYTES = 1 << 20, /* a B of this size stays in the second-level cache */
+  FORM_LEAST = 160 * 1024, /* but one of so many elements not from product to
+                              product; more than small products can have, whose
+                              forms are other ones, */
+  FORM_ROWS = 8, /* and if A has as many rows, panels are then worth while */
   REUSE = 128, /* A is copied if it goes over so many columns of B */
   ODD_ROWS = 2 * M_BLOCK, /* rows of C that are completed at once, */
   ODD_ROWS_T = 8 * M_BLOCK, /* and if A is transposed */
@@ -81,10 +85,6 @@ typedef struct plan {
   int64_t m_block, n_block, k_block;
   int64_t chunk; /* rows of C */
 } plan;
-
-static bool big(const gemm_args *g) {
-  return g->n * g->k * size_of(g) > NEAR_BYTES;
-}
 
 /* Do as many rows, ld elements apart, have places in the first-level cache? */
 static bool rows_fit(const gemm_args *g, int64_t rows, int64_t ld) {
@@ -202,32 +202,6 @@ size_t kernel_gemm_xsmm_scratch(const gemm_args *g) {
 
 /* ---- panels ---- */
 
-enum { LANES_BYTES = 64 };
-typedef char lanes
-    __attribute__((vector_size(LANES_BYTES), aligned(1), may_alias));
-
-/* `rows` rows of some registers each: `apart` bytes from one to the next, and
- * `far` in the copy. (A memcpy of a size with a small bound becomes a string
- * instruction, which takes longer to begin than to copy.) */
-CG_CLONES static void gather_rows(int64_t rows, int64_t bytes,
-                                  const char *from, int64_t apart, char *to,
-                                  int64_t far) {
-  for (int64_t i = 0; i < rows; i++, from += apart, to += far)
-    for (int64_t b = 0; b < bytes; b += LANES_BYTES)
-      *(lanes *)(to + b) = *(const lanes *)(from + b);
-}
-
-/* The same for rows of any size. */
-static void gather(int64_t rows, int64_t bytes, const char *from,
-                   int64_t apart, char *to, int64_t far) {
-  if (bytes % LANES_BYTES == 0) {
-    gather_rows(rows, bytes, from, apart, to, far);
-    return;
-  }
-  for (int64_t i = 0; i < rows; i++)
-    memcpy(to + i * far, from + i * apart, (size_t)bytes);
-}
-
 /* Rows [l, l + k) of columns [j, j + n) of op(B), contiguous. */
 static void pack_b(const gemm_args *g, int64_t l, int64_t k, int64_t j,
                    int64_t n, void *out) {
@@ -236,8 +210,8 @@ static void pack_b(const gemm_args *g, int64_t l, int64_t k, int64_t j,
                      n, false);
     return;
   }
-  gather(k, n * size_of(g), at(g, g->b, l * g->ldb + j), g->ldb * size_of(g),
-         out, n * size_of(g));
+  kernel_gather(k, n * size_of(g), at(g, g->b, l * g->ldb + j),
+                g->ldb * size_of(g), out, n * size_of(g));
 }
 
 /* Rows [l, l + k) of columns [i, i + m) of a transposed A, as panels: row by
@@ -246,17 +220,21 @@ static void pack_a(const gemm_args *g, int64_t l, int64_t k, int64_t i,
                    int64_t m, char *out) {
   const int64_t width = M_BLOCK * size_of(g), rest = m % M_BLOCK;
   for (int64_t r = 0; r < k; r++)
-    gather(m / M_BLOCK, width, at(g, g->a, (l + r) * g->lda + i), width,
-           out + r * width, k * width);
+    kernel_gather(m / M_BLOCK, width, at(g, g->a, (l + r) * g->lda + i), width,
+                  out + r * width, k * width);
   m -= rest;
-  gather(k, rest * size_of(g), at(g, g->a, l * g->lda + i + m),
-         g->lda * size_of(g), out + m * k * size_of(g), rest * size_of(g));
+  kernel_gather(k, rest * size_of(g), at(g, g->a, l * g->lda + i + m),
+                g->lda * size_of(g), out + m * k * size_of(g),
+                rest * size_of(g));
 }
 
 /* ---- a form of op(B) that is worth keeping ---- */
 
 static bool wants_panels(const gemm_args *g) {
-  return big(g) && g->n > panel_of(g);
+  const int64_t elements = g->n * g->k;
+  const bool far = elements * size_of(g) > NEAR_BYTES;
+  return elements >= FORM_LEAST && g->n > panel_of(g) &&
+         (far || g->m >= FORM_ROWS);
 }
 
 size_t kernel_gemm_xsmm_form_bytes(const gemm_args *g) {

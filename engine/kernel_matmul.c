@@ -72,6 +72,7 @@ static bool suits_xsmm(const gemm_args *g) {
 size_t kernel_gemm_scratch(const gemm_args *g) {
   if (kernel_gemm_dots_suits(g)) return 0;
   if (kernel_gemm_small_suits(g)) return kernel_gemm_small_form_bytes(g);
+  if (kernel_gemm_far_suits(g)) return kernel_gemm_far_scratch(g);
 #ifdef CG_HAVE_XSMM
   if (suits_xsmm(g)) return kernel_gemm_xsmm_scratch(g);
 #endif
@@ -184,6 +185,10 @@ void kernel_gemm(const gemm_args *g) {
   }
   if (kernel_gemm_small_suits(g)) {
     kernel_gemm_small(g);
+    return;
+  }
+  if (kernel_gemm_far_suits(g)) {
+    kernel_gemm_far(g);
     return;
   }
 #ifdef CG_HAVE_XSMM

@@ -221,6 +221,31 @@ static int64_t to_integer(double value, double lo, double hi) {
   return (int64_t)fmin(fmax(value, lo), hi);
 }
 
+enum { LANES_BYTES = 64 };
+typedef char byte_lanes
+    __attribute__((vector_size(LANES_BYTES), aligned(1), may_alias));
+
+/* Rows of whole registers. (A memcpy of a size with a small bound becomes a
+ * string instruction, which takes longer to begin than to copy.) */
+CG_CLONES static void gather_lanes(int64_t rows, int64_t bytes,
+                                   const char *from, int64_t apart, char *to,
+                                   int64_t far) {
+  for (int64_t i = 0; i < rows; i++, from += apart, to += far)
+    for (int64_t b = 0; b < bytes; b += LANES_BYTES)
+      *(byte_lanes *)(to + b) = *(const byte_lanes *)(from + b);
+}
+
+void kernel_gather(int64_t rows, int64_t bytes, const void *from,
+                   int64_t apart, void *to, int64_t far) {
+  if (bytes % LANES_BYTES == 0) {
+    gather_lanes(rows, bytes, from, apart, to, far);
+    return;
+  }
+  for (int64_t i = 0; i < rows; i++)
+    memcpy((char *)to + i * far, (const char *)from + i * apart,
+           (size_t)bytes);
+}
+
 void kernel_fill(cg_dtype dtype, int64_t n, void *out, double value) {
   if (n == 0) return;
   if (value == 0 && !signbit(value))

@@ -84,6 +84,8 @@ static const int64_t shapes[][3] = {
     {10, 530, 520},  /* one that does not: kept as panels */
     {140, 130, 2060}, /* one whose panels are cut */
     {600, 520, 40},  /* more rows than a chunk has */
+    {13, 832, 320},  /* no cache holds B, nor its gradient, whose sizes are */
+    {520, 832, 320}, /* those of whole panels; the same with many rows */
     {130, 65, 300},  /* a column beyond whole registers */
     {65, 130, 300},
     {200, 65, 50},   /* the same, with few products to add up */
@@ -190,11 +192,62 @@ START_TEST(few_rows_have_the_same_bits_each_time) {
 }
 END_TEST
 
+/* Sizes of which the larger matrix fits no cache. */
+static const int64_t far[][3] = {
+    {50, 1024, 260}, {25, 320, 832}, {6, 576, 512}};
+
+/* A leaf's form serves, or the memory that is no leaf's. */
+START_TEST(the_same_bits_with_a_form_and_without) {
+  bool f64 = _i & 1, tb = _i & 2;
+  const int64_t *s = far[_i / 4];
+  cg_rng rng = cg_rng_seed(70 + (uint64_t)_i);
+  matrix a = matrix_of(&rng, s[0], s[2]);
+  matrix b = matrix_of(&rng, tb ? s[1] : s[2], tb ? s[2] : s[1]);
+  cg_tensor *A = leaf_like(&a, f64 ? CG_F64 : CG_F32);
+  cg_tensor *B = leaf_like(&b, f64 ? CG_F64 : CG_F32);
+  cg_tape *tape = cg_tape_new(NULL);
+  cg_tensor *other = cg_borrow(tape, cg_tensor_dtype(B),
+                               CG_DIMS(b.rows, b.cols), cg_tensor_data(B));
+  cg_tensor *with = cg_matmul_t(tape, A, B, false, tb);
+  cg_tensor *without = cg_matmul_t(tape, A, other, false, tb);
+  for (int64_t e = 0; e < s[0] * s[1]; e++)
+    ck_assert(cg_tensor_get(with, e) == cg_tensor_get(without, e));
+  fine(tape);
+  cg_tape_free(tape);
+  cg_leaf_free(A);
+  cg_leaf_free(B);
+  free(a.at);
+  free(b.at);
+}
+END_TEST
+
+/* No leaf's, so that no form is made, and nothing is added to. */
+START_TEST(products_of_values) {
+  bool f64 = _i & 1, ta = _i & 2, tb = _i & 4;
+  cg_dtype dtype = f64 ? CG_F64 : CG_F32;
+  cg_rng rng = cg_rng_seed(40 + (uint64_t)_i);
+  matrix a = ta ? matrix_of(&rng, 320, 528) : matrix_of(&rng, 528, 320);
+  matrix b = tb ? matrix_of(&rng, 832, 320) : matrix_of(&rng, 320, 832);
+  cg_tape *tape = cg_tape_new(NULL);
+  cg_tensor *A = cg_input(tape, CG_F64, CG_DIMS(a.rows, a.cols), a.at);
+  cg_tensor *B = cg_input(tape, CG_F64, CG_DIMS(b.rows, b.cols), b.at);
+  check(cg_matmul_t(tape, cg_cast(tape, A, dtype), cg_cast(tape, B, dtype), ta,
+                    tb), &a, ta, &b, tb, 1);
+  fine(tape);
+  cg_tape_free(tape);
+  free(a.at);
+  free(b.at);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("all");
   tcase_set_timeout(tc, 100);
   tcase_add_loop_test(tc, products_and_gradients, 0, 8 * N_OF(shapes));
   tcase_add_test(tc, a_new_version_is_read_anew);
+  tcase_add_loop_test(tc, the_same_bits_with_a_form_and_without, 0,
+                      4 * N_OF(far));
+  tcase_add_loop_test(tc, products_of_values, 0, 8);
   tcase_add_loop_test(tc, few_rows_have_the_same_bits_each_time, 0,
                       4 * N_OF(few_rows));
   return run_case("matmul_large", tc);
