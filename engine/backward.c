@@ -86,7 +86,7 @@ static void visit(walk *w, cg_tensor *x) {
   cg_tensor *gy = complete(w, x);
   bool given = gy;
   if (gy && x->flags & (T_HOOK | T_RETAIN | T_OUTPUT)) gy = look_at(w, x, gy);
-  struct cg_vjp v = {w->tape, w, x, gy};
+  struct cg_vjp v = {.tape = w->tape, .walk = w, .node = x, .gy = gy};
   if (gy && w->tape->watch)
     watch_rule(&v);
   else if (gy)

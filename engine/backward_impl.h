@@ -54,6 +54,7 @@ struct cg_vjp {
   cg_tape *tape;
   walk *walk;
   cg_tensor *node, *gy;
+  const char *pieces_end; /* of those of gy that were given */
 };
 
 /* Steps of a walk (backward.c). */
@@ -117,10 +118,21 @@ void slot_add(walk *w, cg_tensor *x, cg_tensor *g);
 static inline bool slot_is_leaf(const walk *w, const cg_tensor *x) {
   return (x->flags & (T_PROXY | T_HOOK)) == T_PROXY && !w->functional;
 }
+/* Does nobody else see the memory of g, which one refers to? A view shares it
+ * with what it shows, and with other pieces of that it shares none. */
+static inline bool slot_alone(const cg_tensor *g) {
+  while (g->flags & T_VIEW) {
+    const cg_tensor *base = t_in(g)[0];
+    const uint32_t others = g->flags & T_PIECE ? base->pieces : 1;
+    if (!(base->flags & T_TEMP) || base->refs != others) return false;
+    g = base;
+  }
+  return true;
+}
 /* May the slot's tensor be written to? */
 static inline bool slot_exclusive(const cg_tensor *g) {
   uint16_t want = T_TEMP | T_CONTIGUOUS;
-  return (g->flags & (want | T_VIEW)) == want && g->refs == 1;
+  return (g->flags & want) == want && g->refs == 1 && slot_alone(g);
 }
 /* A writable buffer with the sum so far for x, in a plain walk; *fresh says
  * that nothing is in it yet, not even zeros. NULL after an error. */

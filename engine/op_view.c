@@ -319,13 +319,10 @@ static cg_status select_infer(const cg_call *call, cg_spec *spec) {
 
 static void select_vjp(cg_vjp *v) {
   const narrow_attr *attr = cg_vjp_attr(v);
-  int rank = cg_vjp_in_rank(v, 0), axis = shape_axis(attr->axis, rank);
-  int64_t shape[CG_MAX_RANK], size = cg_vjp_in_shape(v, 0)[axis];
-  for (int i = 0; i < rank; i++) shape[i] = cg_vjp_in_shape(v, 0)[i];
-  shape[axis] = 1;
-  cg_tensor *g = cg_reshape(cg_vjp_tape(v), cg_vjp_gy(v), rank, shape);
-  cg_vjp_give_narrow(v, 0, g, axis,
-                     attr->start < 0 ? attr->start + size : attr->start);
+  const int axis = shape_axis(attr->axis, cg_vjp_in_rank(v, 0));
+  const int64_t size = cg_vjp_in_shape(v, 0)[axis], index = attr->start;
+  cg_vjp_give_select(v, 0, cg_vjp_gy(v), axis,
+                     index < 0 ? index + size : index);
 }
 
 static const narrow_attr one = {0, 1, -1}, from_end = {-1, -1, -1};

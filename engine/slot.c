@@ -215,6 +215,19 @@ static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
                       cg_tensor_shape_text(x, want, sizeof want));
 }
 
+/* A part of gy is a piece if it begins behind those that were given: when they
+ * are all that is left of gy, sums can be made in them. */
+static void note_piece(cg_vjp *v, cg_tensor *g) {
+  const uint16_t want = T_TEMP | T_VIEW | T_CONTIGUOUS;
+  if ((g->flags & (want | T_PIECE)) != want || t_in(g)[0] != v->gy ||
+      !(v->gy->flags & T_TEMP) || (const char *)g->data < v->pieces_end)
+    return;
+  g->flags |= T_PIECE;
+  v->gy->pieces++;
+  v->pieces_end =
+      (const char *)g->data + (size_t)t_numel(g) * dtype_size(g->dtype);
+}
+
 void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
   cg_tape *tape = v->tape;
   if (!g || tape->error.status || !cg_vjp_needs(v, i)) return;
@@ -224,6 +237,7 @@ void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
   const bool same = t_same_shape(g, x);
   if (!(same && g->dtype == x->dtype) && !fits(v, i, g)) return;
   if (tracing(tape)) trace_given(v, i, g);
+  if (g->flags & T_VIEW) note_piece(v, g);
   if (!tape->error.status) add(v->walk, x, g, same);
 }
 

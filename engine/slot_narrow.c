@@ -27,18 +27,27 @@ static void *place(const cg_tensor *x, part p, int64_t *shape) {
          p.start * t_strides(x)[p.axis] * (int64_t)dtype_size(x->dtype);
 }
 
+/* The strides of g on the axes of a part, one of which it need not have. */
+static const int64_t *strides_of(const cg_tensor *g, const cg_tensor *x, part p,
+                                 int64_t *room) {
+  if (g->rank == x->rank) return t_strides(g);
+  for (int i = 0, j = 0; i < x->rank; i++)
+    room[i] = i == p.axis ? 0 : t_strides(g)[j++];
+  return room;
+}
+
 static void copy_part(const cg_tensor *x, part p, const cg_tensor *g) {
-  int64_t shape[CG_MAX_RANK];
+  int64_t shape[CG_MAX_RANK], room[CG_MAX_RANK];
   void *to = place(x, p, shape);
   kernel_copy_strided((cg_dtype)x->dtype, x->rank, shape, to, t_strides(x),
-                      g->data, t_strides(g));
+                      g->data, strides_of(g, x, p, room));
 }
 
 static void add_part(const cg_tensor *x, part p, const cg_tensor *g) {
-  int64_t shape[CG_MAX_RANK];
+  int64_t shape[CG_MAX_RANK], room[CG_MAX_RANK];
   void *to = place(x, p, shape);
   kernel_add_strided((cg_dtype)x->dtype, x->rank, shape, to, t_strides(x),
-                     g->data, t_strides(g));
+                     g->data, strides_of(g, x, p, room));
 }
 
 /* x is contiguous. */
@@ -96,15 +105,18 @@ static bool extend(walk *w, cg_tensor *x, const cg_tensor *g, part p) {
 
 /* ---- giving ---- */
 
-/* Is g a part of operand i's gradient, from `start` on along `axis`? */
-static bool fits_narrow(cg_vjp *v, int i, const cg_tensor *g, int axis,
-                        int64_t start) {
+/* Is g a part of operand i's gradient, from `start` on along `axis`, or one
+ * index there? */
+static bool fits_part(cg_vjp *v, int i, const cg_tensor *g, int axis,
+                      int64_t start, bool one) {
   const cg_tensor *x = t_in(v->node)[i];
-  bool ok = g->dtype == x->dtype && g->rank == x->rank && axis >= 0 &&
+  bool ok = g->dtype == x->dtype && g->rank + one == x->rank && axis >= 0 &&
             axis < x->rank && start >= 0;
-  for (int k = 0; ok && k < x->rank; k++)
-    ok = k == axis ? start <= x->dims[k] - g->dims[k]
-                   : g->dims[k] == x->dims[k];
+  for (int k = 0, j = 0; ok && k < x->rank; k++)
+    if (k != axis)
+      ok = g->dims[j++] == x->dims[k];
+    else
+      ok = start <= x->dims[k] - (one ? 1 : g->dims[j++]);
   if (ok) return true;
   char have[128], want[128];
   return cg_tape_fail(v->tape, CG_ERR_SHAPE, v->node->op->name,
@@ -116,25 +128,43 @@ static bool fits_narrow(cg_vjp *v, int i, const cg_tensor *g, int axis,
                       cg_tensor_shape_text(x, want, sizeof want));
 }
 
-void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
-                        int64_t start) {
+/* The part as a list of parts has it, with all axes. */
+static void add_recorded(walk *w, cg_tensor *x, cg_tensor *g, part p) {
+  int64_t shape[CG_MAX_RANK];
+  place(x, p, shape);
+  if (g->rank < x->rank) g = cg_reshape(w->tape, g, x->rank, shape);
+  if (g) parts_add(w, x, g, p.axis, p.start);
+}
+
+static void give(cg_vjp *v, int i, cg_tensor *g, int axis, int64_t start,
+                 bool one) {
   walk *w = v->walk;
   if (!g || w->tape->error.status || !cg_vjp_needs(v, i)) return;
-  g = tape_resolve(w->tape, g, v->node->op->name, i);
-  if (!g || !fits_narrow(v, i, g, axis, start)) return;
+  g = tape_operand(w->tape, g, v->node->op->name, i);
+  if (!g || !fits_part(v, i, g, axis, start, one)) return;
   if (tracing(w->tape)) trace_given(v, i, g);
   cg_tensor *x = t_in(v->node)[i];
+  const part p = {axis, start, one ? 1 : g->dims[axis]};
   if (w->recorded) {
-    parts_add(w, x, g, axis, start);
+    add_recorded(w, x, g, p);
     return;
   }
-  const part p = {axis, start, g->dims[axis]};
   if (extend(w, x, g, p)) return;
   bool fresh;
   cg_tensor *sum = slot_writable(w, x, &fresh);
   if (!sum) return;
   if (fresh) kernel_fill((cg_dtype)x->dtype, t_numel(x), sum->data, 0);
   add_part(sum, p, g);
+}
+
+void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
+                        int64_t start) {
+  give(v, i, g, axis, start, false);
+}
+
+void cg_vjp_give_select(cg_vjp *v, int i, cg_tensor *g, int axis,
+                        int64_t index) {
+  give(v, i, g, axis, index, true);
 }
 
 /* ---- and receiving ---- */

@@ -76,6 +76,7 @@ void tape_free_temp(cg_tape *tape, cg_tensor *x) {
     size_t bytes = (size_t)t_numel(x) * dtype_size(x->dtype);
     layout l = plan(x->op, x->rank, base, (int)x->n_in, bytes, true);
     x->check = 0;
+    if (x->flags & T_PIECE) base->pieces--;
     pool_put(&tape->pool, x, l.total);
     if (base && (!(base->flags & T_TEMP) || --base->refs)) return;
   }

@@ -35,7 +35,8 @@ enum {
   T_HOOK = 1 << 12,      /* has hooks; PROXY: its leaf has */
   T_HISTORY = 1 << 11,   /* was recorded: in[0..n_in) are its operands */
   T_BACKWARD = 1 << 13,  /* made while a backward walk ran */
-  T_OUTPUT = 1 << 14     /* an output of a segment (segment.h) */
+  T_OUTPUT = 1 << 14,    /* an output of a segment (segment.h) */
+  T_PIECE = 1 << 15      /* TEMP: a view that no other piece overlaps */
 };
 
 struct gemm_forms;
@@ -70,7 +71,10 @@ struct cg_tensor {
     uint32_t version; /* LEAF, PROXY: grows with every modification */
     uint32_t refs;    /* TEMP: who still needs it */
   };
-  uint32_t stamp; /* the last walk that reached it */
+  union {
+    uint32_t stamp;  /* the last walk that reached it */
+    uint32_t pieces; /* TEMP: so many views of it are pieces */
+  };
   uint32_t n_in;
   uint16_t flags;
   uint8_t dtype;

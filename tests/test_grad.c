@@ -283,7 +283,11 @@ static void bad_vjp(cg_vjp *v) {
     case 4: cg_vjp_give_narrow(v, 0, gy, 2, 0); break;
     case 5: cg_vjp_give_narrow(v, 0, cg_cast(t, gy, CG_F32), 0, 0); break;
     case 6: cg_vjp_give_narrow(v, 0, gy, 0, INT64_MAX); break;
-    case 7: {
+    case 7: cg_vjp_give_select(v, 0, gy, 0, 1); break;
+    case 8: cg_vjp_give_select(v, 0, cg_select(t, gy, 0, 1), 0, 3); break;
+    case 9: cg_vjp_give_select(v, 0, cg_select(t, gy, 0, 1), 0, -1); break;
+    case 10: cg_vjp_give_select(v, 0, cg_select(t, gy, 0, 1), 2, 0); break;
+    case 11: {
       cg_tensor *m = cg_full(t, CG_F32, CG_DIMS(3, 3), 1);
       cg_vjp_give_matmul(v, 0, m, m, false, false);
       break;
@@ -301,10 +305,10 @@ START_TEST(nonsense_of_a_rule_is_refused) {
                             .forward = identity_forward,
                             .vjp = bad_vjp};
   const double v[9] = {2.385, 1, -4};
-  for (nonsense = 0; nonsense < 9; nonsense++) {
+  for (nonsense = 0; nonsense < 13; nonsense++) {
     cg_tensor *w = leaf_of(v, CG_DIMS(3, 3));
     cg_tensor *y = cg_sum_all(tape, cg_record(tape, &bad, &w, 1, NULL));
-    bool right = nonsense == 8;
+    bool right = nonsense == 12;
     for (int how = 0; how < 3; how++) {
       cg_tensor *g;
       cg_status s = how == 2 ? cg_backward(tape, y)

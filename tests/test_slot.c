@@ -135,6 +135,107 @@ START_TEST(a_hook_sees_zeros_where_nothing_came) {
 }
 END_TEST
 
+/* ---- gradients that are given in pieces ---- */
+
+/* What is put together; other uses of the operands have their turn in a walk
+ * when the pieces were given. */
+static const int joined[][8] = {
+    {0, 1, 2, 3, 4, -2}, {4, 2, 0, -2}, {1, 1, -2}, {0, 1, 0, 2, 2, -2}, {3, -2},
+};
+
+/* sum_i weight[i] sum x_i^2 + 0.5 sum y^2 for y = x's of `list` put together,
+ * with dL/dx in `want`, and dL/dy for the k-th of the list y itself. */
+static cg_tensor *joined_loss(cg_tensor *const *x, const int *list, int how,
+                              cg_tensor **y, double *want) {
+  cg_tensor *in[8], *loss = cg_scalar(tape, CG_F64, 0);
+  int n = 0;
+  for (int i = 0; i < T; i++) {
+    cg_tensor *part = cg_sum_all(tape, cg_square(tape, x[i]));
+    loss = cg_add(tape, loss, cg_mul_scalar(tape, part, weight[i]));
+    for (int k = 0; k < N; k++)
+      want[i * N + k] = 2 * weight[i] * cg_tensor_get(x[i], k);
+  }
+  for (; list[n] != -2; n++) {
+    in[n] = x[list[n]];
+    for (int k = 0; k < N; k++)
+      want[list[n] * N + k] += cg_tensor_get(in[n], k);
+  }
+  *y = how ? cg_concat(tape, in, n, 0) : cg_stack(tape, in, n, 0);
+  cg_tensor *half = cg_mul_scalar(tape, cg_square(tape, *y), 0.5);
+  return cg_add(tape, loss, cg_sum_all(tape, half));
+}
+
+static void same_values(const cg_tensor *g, const cg_tensor *y) {
+  for (int64_t i = 0; i < cg_tensor_numel(y); i++)
+    near(cg_tensor_get(g, i), cg_tensor_get(y, i), 1e-15);
+}
+
+START_TEST(pieces_are_summed_up_where_they_lie) {
+  double want[T * N];
+  cg_tensor *w = leaf(), *x[T], *y, *g[1 + T];
+  const bool retain = _i & 1;
+  for (int i = 0; i < T; i++)
+    g[1 + i] = x[i] = cg_exp(tape, cg_select(tape, w, 0, i));
+  cg_tensor *loss =
+      joined_loss(x, joined[_i / 4], _i & 2, &y, want);
+  if (retain) ck_assert_int_eq(cg_retain_grad(tape, y), CG_OK);
+  for (int options = 0; options <= CG_CREATE_GRAPH; options++) {
+    cg_tensor *in[1 + T] = {y};
+    for (int i = 0; i < T; i++) in[1 + i] = x[i];
+    ck_assert_int_eq(cg_grad(tape, &loss, 1, NULL, in, 1 + T, g, options),
+                     CG_OK);
+    same_values(g[0], y);
+    for (int i = 0; i < T; i++) near_all(g[1 + i], want + i * N, N, 1e-14);
+  }
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  if (retain) same_values(cg_tensor_grad(y), y);
+  for (int i = 0; i < T; i++)
+    for (int k = 0; k < N; k++) want[i * N + k] *= cg_tensor_get(x[i], k);
+  near_all(cg_tensor_grad(w), want, T * N, 1e-14);
+  cg_leaf_free(w);
+}
+END_TEST
+
+/* Parts of a gradient that overlap are no pieces. */
+START_TEST(parts_that_overlap_are_summed_up_elsewhere) {
+  const int64_t starts[2] = {0, 1};
+  cg_tensor *w = leaf(), *x[2], *loss = cg_scalar(tape, CG_F64, 0), *g[2];
+  for (int i = 0; i < 2; i++)
+    x[i] = cg_exp(tape, cg_narrow(tape, w, 0, i, 3));
+  for (int i = 0; i < 2; i++)
+    loss = cg_add(tape, loss, cg_sum_all(tape, cg_square(tape, x[i])));
+  cg_tensor *y = cg_sum_slices(tape, x, starts, 2, 0, CG_DIMS(4, N));
+  cg_tensor *half = cg_mul_scalar(tape, cg_square(tape, y), 0.5);
+  loss = cg_add(tape, loss, cg_sum_all(tape, half));
+  ck_assert_int_eq(cg_grad(tape, &loss, 1, NULL, x, 2, g, 0), CG_OK);
+  for (int i = 0; i < 2; i++)
+    for (int k = 0; k < 3 * N; k++)
+      near(cg_tensor_get(g[i], k),
+           2 * cg_tensor_get(x[i], k) + cg_tensor_get(y, i * N + k), 1e-15);
+  cg_leaf_free(w);
+}
+END_TEST
+
+/* Nor is anything added to a seed, or to what two of them share. */
+START_TEST(what_is_not_alone_is_left_alone) {
+  cg_tensor *w = leaf(), *x = cg_exp(tape, w), *in[2] = {x, x}, *list[2];
+  cg_tensor *squares = cg_square(tape, x), *y = cg_concat(tape, in, 2, 0);
+  cg_tensor *seeds[2] = {cg_full(tape, CG_F64, CG_DIMS(2 * T, N), 0.5),
+                         cg_full(tape, CG_F64, CG_DIMS(T, N), 2)};
+  list[0] = y;
+  list[1] = squares;
+  ck_assert_int_eq(cg_backward_from(tape, list, seeds, 2), CG_OK);
+  for (int i = 0; i < 2 * T * N; i++)
+    near(cg_tensor_get(seeds[0], i), 0.5, 0);
+  for (int i = 0; i < T * N; i++) {
+    const double e = cg_tensor_get(x, i);
+    near(cg_tensor_get(seeds[1], i), 2, 0);
+    near(cg_tensor_get(cg_tensor_grad(w), i), e * (1 + 4 * e), 1e-15);
+  }
+  cg_leaf_free(w);
+}
+END_TEST
+
 /* ---- tracers, which look at all of it ---- */
 
 /* Rows so wide that gradients with all of them are in blocks of their own. */
@@ -266,6 +367,10 @@ int main(void) {
   tcase_add_loop_test(tc, parts_in_any_order, 0, N_OF(uses));
   tcase_add_loop_test(tc, parts_of_a_leaf, 0, N_OF(uses));
   tcase_add_loop_test(tc, a_hook_sees_zeros_where_nothing_came, 0, N_OF(uses));
+  tcase_add_loop_test(tc, pieces_are_summed_up_where_they_lie, 0,
+                      4 * N_OF(joined));
+  tcase_add_test(tc, parts_that_overlap_are_summed_up_elsewhere);
+  tcase_add_test(tc, what_is_not_alone_is_left_alone);
   tcase_add_test(tc, a_tracer_sees_zeros_where_nothing_came);
   tcase_add_loop_test(tc, a_head_has_all_that_is_not_zero, 0, N_OF(uses));
   tcase_add_loop_test(tc, a_head_is_as_short_as_its_parts_allow, 0,

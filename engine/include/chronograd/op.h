@@ -113,6 +113,9 @@ CG_API void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b,
  * contributions that the parts of one tensor receive are put together once. */
 CG_API void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
                                int64_t start);
+/* The same for the one place `index` along `axis`, an axis that `g` lacks. */
+CG_API void cg_vjp_give_select(cg_vjp *v, int i, cg_tensor *g, int axis,
+                               int64_t index);
 
 /* ---- the descriptor ---- */
 
