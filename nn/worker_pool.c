@@ -9,17 +9,12 @@
 
 #include <fenv.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* How often a waiting thread looks before it sleeps: for about a millisecond,
- * for one that sleeps takes up to 0.1 to be woken, and an optimizer's step, or
- * a shard that is done before the others, less than one. Now and then it lets
- * others have the processor, one of whom may be the thread it waits for. */
-#define LOOKS 16384
-#define YIELD_EVERY 64
+/* How often a waiting thread looks before it sleeps: some 50 microseconds. */
+#define LOOKS 2000
 
 typedef struct worker {
   cg_worker_pool *pool;
@@ -45,8 +40,7 @@ static size_t bytes_of(int count) {
   return sizeof(cg_worker_pool) + sizeof(worker) * (size_t)count;
 }
 
-static inline void pause_briefly(int look) {
-  if (look % YIELD_EVERY == YIELD_EVERY - 1) sched_yield();
+static inline void pause_briefly(void) {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #endif
@@ -57,7 +51,7 @@ static inline void pause_briefly(int look) {
 static void await_round(cg_worker_pool *p, unsigned seen) {
   for (int i = 0; i < LOOKS; i++) {
     if (atomic_load(&p->round) != seen) return;
-    pause_briefly(i);
+    pause_briefly();
   }
   pthread_mutex_lock(&p->lock);
   while (atomic_load(&p->round) == seen)
@@ -96,7 +90,7 @@ static void announce(cg_worker_pool *p) {
 static void await_workers(cg_worker_pool *p) {
   for (int i = 0; i < LOOKS; i++) {
     if (atomic_load(&p->running) == 0) return;
-    pause_briefly(i);
+    pause_briefly();
   }
   pthread_mutex_lock(&p->lock);
   while (atomic_load(&p->running) > 0)
