@@ -159,6 +159,10 @@ typedef struct gemm_args {
   void *scratch; /* kernel_gemm_scratch(g) bytes, or NULL if that is 0 */
 } gemm_args;
 
+/* A B of so many bytes stays in the second-level cache; forms of op(B) that are
+ * kept of a larger one may be panels. */
+enum { GEMM_NEAR_BYTES = 1 << 20 };
+
 void kernel_gemm(const gemm_args *g);
 /* How much scratch memory the product needs. */
 size_t kernel_gemm_scratch(const gemm_args *g);

@@ -191,10 +191,11 @@ DOTS(f64, double, uint64_t, WIDE, CG_WIDE)
 #endif
 
 /* The sums over registers take longer than short rows. If the transpose is kept
- * these are better off without. */
+ * these are better off without, unless products of more rows keep panels. */
 bool kernel_gemm_dots_suits(const gemm_args *g) {
   const int64_t size = g->dtype == CG_F32 ? 4 : 8;
-  const bool is_short = g->k * size < SHORT && kernel_gemm_small_suits(g);
+  const bool is_short = g->k * size < SHORT && kernel_gemm_small_suits(g) &&
+                        g->n * g->k * size <= GEMM_NEAR_BYTES;
   return !g->ta && g->tb && g->m < 8 && !(g->often && is_short);
 }
 
