@@ -1,5 +1,6 @@
 /* rows_threads.c - train steps on two threads, the batch in shards, in turns
- * with the plain step on one; and the same bits for one thread and two. */
+ * with the plain step on one; how much of what is missing to twice as fast the
+ * shards alone cost; and the same bits for one thread and two. */
 #include <chronograd/nn.h>
 
 #include <math.h>
@@ -55,6 +56,18 @@ static void check_bits(const train_shape *shape, int threads) {
   train_job_free(many);
 }
 
+/* As many shards one after the other on one thread: what is lost there is not
+ * the second thread's fault. */
+static void row_in_turn(train_shape s, const char *name, train_job *plain) {
+  char ratio[96];
+  snprintf(ratio, sizeof ratio, "%s' shards on one, over one", name);
+  if (!bench_wanted(ratio)) return;
+  s.threads = 1;
+  train_job *in_turn = train_job_new(&s);
+  bench_value(ratio, speed_up(plain, in_turn), "x");
+  train_job_free(in_turn);
+}
+
 static void row(train_shape s) {
   char name[64], ratio[96];
   train_name(&s, name, sizeof name);
@@ -67,8 +80,9 @@ static void row(train_shape s) {
   s.threads = 0;
   train_job *one = train_job_new(&s);
   bench_value(ratio, speed_up(one, two), "x");
-  train_job_free(one);
   train_job_free(two);
+  row_in_turn(s, name, one);
+  train_job_free(one);
 }
 
 void rows_threads(void) {
