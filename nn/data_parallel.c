@@ -13,7 +13,7 @@
 enum { MAX_COUNT = 1024, LEAST_ROWS = 16, MOST_SHARDS = 4 };
 
 /* Waking a thread takes some 50 microseconds, and all shards together should
- * take a few times that. */
+ * take a few times that; so should adding their gradients. */
 static const double worth_threads = 200e-6;
 
 typedef struct shard {
@@ -36,7 +36,8 @@ struct cg_data_parallel {
   cg_data_parallel_config config;
   cg_worker_pool *pool;
   round_state round;
-  double seconds; /* that the shards of the last call took together */
+  /* That the shards of the last call took together, and adding. */
+  double seconds, adding;
   int n_shards;
   shard shards[];
 };
@@ -88,7 +89,7 @@ cg_data_parallel *cg_data_parallel_new(const cg_data_parallel_config *config,
   memset(p, 0, bytes_of(n));
   p->config = c;
   p->n_shards = n;
-  p->seconds = INFINITY;
+  p->seconds = p->adding = INFINITY;
   bool made = make_shards(p);
   if (!made) cg_error_set(err, CG_ERR_NOMEM, "data_parallel", NULL);
   if (made) p->pool = cg_worker_pool_new(c.allocator, c.n_threads, err);
@@ -190,6 +191,14 @@ static void on_workers(cg_data_parallel *p, cg_work_fn fn) {
     fn(p, 0);
 }
 
+/* Few gradients are added before a worker that fell asleep would be awake. */
+static void add_on_workers(cg_data_parallel *p) {
+  if (p->adding < worth_threads) p->round.workers = 1;
+  double begin = now();
+  on_workers(p, add_gradients);
+  p->adding = (now() - begin) * p->round.workers;
+}
+
 /* The failure of the first shard that failed, and all shards' time. */
 static cg_status collect(cg_data_parallel *p, double *loss, cg_error *err) {
   double sum = 0;
@@ -252,7 +261,7 @@ cg_status cg_data_parallel_backward(cg_data_parallel *p, int64_t batch,
   status = collect(p, &sum, err);
   if (!status) status = begin_adding(p, err);
   if (status) return status;
-  on_workers(p, add_gradients);
+  add_on_workers(p);
   if (loss) *loss = sum;
   return CG_OK;
 }
