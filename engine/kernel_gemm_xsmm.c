@@ -34,7 +34,8 @@ enum {
                               product; more than small products can have, whose
                               forms are other ones, */
   FORM_ROWS = 8, /* and if A has as many rows, panels are then worth while */
-  REUSE = 128, /* A is copied if it goes over so many columns of B */
+  REUSE = 128, /* A is copied if it goes over so many columns of B, and B */
+  LITTLE_BYTES = 1 << 15, /* of this size if over so many rows of C */
   ODD_ROWS = 2 * M_BLOCK, /* rows of C that are completed at once, */
   ODD_ROWS_T = 8 * M_BLOCK, /* and if A is transposed */
   FAR_K = 4 * K_BLOCK,      /* but not if so many products add up */
@@ -102,6 +103,14 @@ static bool packs_a(const gemm_args *g) {
          !rows_fit(g, least(g->k, K_BLOCK), g->lda);
 }
 
+/* B must be transposed, or it is little, goes over many rows of C, and its own
+ * compete for places in the cache. */
+static bool packs_b(const gemm_args *g) {
+  const bool little = g->n * g->k * size_of(g) <= LITTLE_BYTES;
+  if (g->panels || g->tb) return !g->panels;
+  return g->ta && little && g->m >= REUSE && !rows_fit(g, g->k, g->ldb);
+}
+
 /* As many columns as lie in the second-level cache: whole rows of C if they
  * can. */
 static int64_t near_columns(const gemm_args *g, int64_t k) {
@@ -122,7 +131,7 @@ static int64_t deep(const gemm_args *g) {
 
 static plan plan_for(const gemm_args *g) {
   plan p = {.pack_a = packs_a(g),
-            .pack_b = !g->panels && g->tb,
+            .pack_b = packs_b(g),
             .k_block = g->k <= longest(g) ? g->k : deep(g),
             .chunk = g->m};
   p.m_block = p.pack_a ? M_BLOCK : g->ta ? M_CHUNK : 2 * M_BLOCK;

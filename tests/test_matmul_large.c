@@ -270,6 +270,34 @@ START_TEST(one_row_and_many_share_a_form) {
 }
 END_TEST
 
+/* Parts of rows that are a multiple of 1024 bytes apart, as the parts of an
+ * LSTM's state are. */
+START_TEST(products_of_parts_of_rows) {
+  enum { K = 50, M = 200, N = 70, ALL = 768 };
+  cg_dtype dtype = _i ? CG_F64 : CG_F32;
+  cg_rng rng = cg_rng_seed(50);
+  matrix a = matrix_of(&rng, K, ALL), b = matrix_of(&rng, K, ALL);
+  cg_tape *tape = cg_tape_new(NULL);
+  cg_tensor *A = cg_input(tape, CG_F64, CG_DIMS(K, ALL), a.at);
+  cg_tensor *B = cg_input(tape, CG_F64, CG_DIMS(K, ALL), b.at);
+  A = cg_narrow(tape, cg_cast(tape, A, dtype), 1, 100, M);
+  B = cg_narrow(tape, cg_cast(tape, B, dtype), 1, 3, N);
+  cg_tensor *y = cg_matmul_t(tape, A, B, true, false);
+  fine(tape);
+  for (int i = 0; i < M; i++)
+    for (int j = 0; j < N; j++) {
+      double want = 0;
+      for (int l = 0; l < K; l++)
+        want += a.at[l * ALL + 100 + i] * b.at[l * ALL + 3 + j];
+      double have = cg_tensor_get(y, i * N + j);
+      ck_assert(fabs(have - want) <= (_i ? 1e-12 : 1e-3));
+    }
+  cg_tape_free(tape);
+  free(a.at);
+  free(b.at);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("all");
   tcase_set_timeout(tc, 100);
@@ -278,6 +306,7 @@ int main(void) {
   tcase_add_loop_test(tc, the_same_bits_with_a_form_and_without, 0,
                       4 * N_OF(far));
   tcase_add_loop_test(tc, products_of_values, 0, 8);
+  tcase_add_loop_test(tc, products_of_parts_of_rows, 0, 2);
   tcase_add_loop_test(tc, few_rows_have_the_same_bits_each_time, 0,
                       4 * N_OF(few_rows));
   tcase_add_loop_test(tc, one_row_and_many_share_a_form, 0, 8 * N_OF(shared));
