@@ -223,11 +223,10 @@ cg_tensor *cg_linear(cg_tape *tape, cg_tensor *x, cg_tensor *W, cg_tensor *b) {
   if (cg_tape_status(tape)) return NULL;
   if (!x || !W)
     return cg_tape_fail(tape, CG_ERR_ARG, "linear", "x or W is NULL");
-  if (!tape_can_use(tape, x, "linear", 0) ||
-      !tape_can_use(tape, W, "linear", 1))
-    return NULL;
-  int rank = cg_tensor_rank(x);
+  if (!tape_can_use(tape, x, "linear", 0)) return NULL;
+  int rank = x->rank;
   if (rank == 2) return linear2(tape, x, W, b);
+  if (!tape_can_use(tape, W, "linear", 1)) return NULL;
   if (rank == 0 || cg_tensor_rank(W) != 2 ||
       cg_tensor_dim(x, -1) != cg_tensor_dim(W, 1)) {
     char xs[96], ws[96];

@@ -195,9 +195,20 @@ static bool stash(cg_tape *tape, cg_tensor *x, int i, carried *c) {
   c->dtype = x->dtype;
   c->rank = x->rank;
   memcpy(c->shape, t_shape(x), sizeof(int64_t) * x->rank);
-  c->bytes = (size_t)t_numel(x) * cg_dtype_size(c->dtype);
+  c->bytes = (size_t)t_numel(x) * dtype_size(c->dtype);
   c->data = tape_scratch(tape, c->bytes, fn);
-  return c->data && !cg_tensor_read(x, c->data, c->bytes);
+  if (!c->data) return false;
+  if (!(x->flags & T_CONTIGUOUS)) return !cg_tensor_read(x, c->data, c->bytes);
+  if (c->bytes) memcpy(c->data, x->data, c->bytes);
+  return true;
+}
+
+static cg_tensor *unstash(cg_tape *tape, const carried *c) {
+  cg_tensor *x = tape->mode == MODE_TEMP
+                     ? tape_new_temp(tape, c->dtype, c->rank, c->shape)
+                     : tape_new_value(tape, c->dtype, c->rank, c->shape);
+  if (x && c->bytes) memcpy(x->data, c->data, c->bytes);
+  return x;
 }
 
 cg_status cg_tape_rewind_keep(cg_tape *tape, cg_mark mark, cg_tensor **tensors,
@@ -213,10 +224,7 @@ cg_status cg_tape_rewind_keep(cg_tape *tape, cg_mark mark, cg_tensor **tensors,
   cg_status status = cg_tape_rewind(tape, mark);
   if (!ok && !status) tape->error = error;
   for (int i = 0; i < count; i++)
-    tensors[i] = tape->error.status
-                     ? NULL
-                     : cg_input(tape, list[i].dtype, list[i].rank,
-                                list[i].shape, list[i].data);
+    tensors[i] = tape->error.status ? NULL : unstash(tape, &list[i]);
   tape_drop_scratch(tape);
   if (tape->error.status)
     for (int i = 0; i < count; i++) tensors[i] = NULL;
