@@ -76,6 +76,7 @@ cg_status arena_alloc_slow(arena *a, size_t size, size_t align, void **out) {
 
 cg_status arena_reserve(arena *a, size_t size) {
   void *unused;
+  if (size == 0) return CG_OK;
   cg_status status = arena_alloc(a, size, CG_ALIGNMENT, &unused);
   if (status) return status;
   a->at -= size;
