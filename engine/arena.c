@@ -41,7 +41,10 @@ static cg_status add_block(arena *a, size_t size) {
   size_t want = size > a->next_size ? size : a->next_size;
   void *memory;
   size_t bytes;
-  if (!size_add(ARENA_HEADER, want, &bytes)) return CG_ERR_NOMEM;
+  if (!size_add(ARENA_HEADER, want, &bytes)) {
+    a->mem->wanted = size;
+    return CG_ERR_NOMEM;
+  }
   cg_status status = mem_alloc(a->mem, bytes, &memory);
   if (status && want > size) { /* near a limit, take what is needed only */
     want = size;

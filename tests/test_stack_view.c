@@ -67,6 +67,9 @@ START_TEST(no_room_for_what_comes_is_an_error) {
   failed(small, CG_ERR_LIMIT, "tape_reserve", "");
   ck_assert_int_eq(cg_tape_reserve(small, SIZE_MAX), CG_ERR_NOMEM);
   ck_assert_int_eq(cg_tape_reserve(small, 1), CG_ERR_NOMEM);
+  char bytes[32];
+  snprintf(bytes, sizeof bytes, "%zu", (size_t)SIZE_MAX);
+  failed(small, CG_ERR_NOMEM, "tape_reserve", bytes);
   cg_tape_free(small);
   ck_assert_int_eq(cg_tape_reserve(NULL, 1), CG_ERR_ARG);
 }
