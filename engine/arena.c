@@ -41,7 +41,10 @@ static cg_status add_block(arena *a, size_t size) {
   size_t want = size > a->next_size ? size : a->next_size;
   void *memory;
   size_t bytes;
-  if (!size_add(ARENA_HEADER, want, &bytes)) return CG_ERR_NOMEM;
+  if (!size_add(ARENA_HEADER, want, &bytes)) {
+    a->mem->wanted = size;
+    return CG_ERR_NOMEM;
+  }
   cg_status status = mem_alloc(a->mem, bytes, &memory);
   if (status && want > size) { /* near a limit, take what is needed only */
     want = size;
@@ -76,6 +79,7 @@ cg_status arena_alloc_slow(arena *a, size_t size, size_t align, void **out) {
 
 cg_status arena_reserve(arena *a, size_t size) {
   void *unused;
+  if (size == 0) return CG_OK;
   cg_status status = arena_alloc(a, size, CG_ALIGNMENT, &unused);
   if (status) return status;
   a->at -= size;

@@ -126,7 +126,10 @@ void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy) {
   proxy->forms = NULL;
 }
 
+/* (Without a row there is nothing to compute, and no size to choose a form by
+ * that products with rows can read.) */
 bool gemm_prepare(cg_tape *tape, cg_tensor *b, gemm_args *g, const char *op) {
+  if (g->m == 0) return true;
   use_form(tape, b, g);
   size_t bytes = kernel_gemm_scratch(g);
   g->scratch = bytes ? tape_scratch(tape, bytes, op) : NULL;

@@ -48,8 +48,9 @@ void kernel_copy_strided(cg_dtype dtype, int rank, const int64_t *shape,
                          void *out, const int64_t *out_strides, const void *a,
                          const int64_t *a_strides);
 /* out (strided) += a (strided), float types. Repeated places in `out` (strides
- * of 0) add up, so this also sums over axes: in row-major order of the shape,
- * but rows that fall on one place are summed first. */
+ * of 0) add up, so this also sums over axes: in an order that shape and strides
+ * fix. Rows that fall on one place are summed first, and many that fall on one
+ * row in halves. */
 void kernel_add_strided(cg_dtype dtype, int rank, const int64_t *shape,
                         void *out, const int64_t *out_strides, const void *a,
                         const int64_t *a_strides);

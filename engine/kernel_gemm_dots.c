@@ -8,8 +8,8 @@
  * last rows are taken together with some that were done before.
  *
  * Reading B is what takes the time, and a register across two lines of the
- * cache takes twice as long. So a B that is used often gets a form whose rows
- * begin with a line (kernel_gemm_rows.c).
+ * cache takes twice as long. So a B that is used often gets a form in which
+ * none lies so (kernel_gemm_rows.c).
  */
 #include "kernel.h"
 

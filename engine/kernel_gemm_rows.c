@@ -1,10 +1,10 @@
 /* kernel_gemm_rows.c - a form of a matrix that products of few rows read often,
  * by kernel_gemm_dots.c, or the one row of kernel_gemm_small.c.
  *
- * It has the whole registers of each row, so that every row begins with a line
- * of the cache, and behind all of these what remains of each row: padded rows
- * would be more to read. The last register of a row is the one that ends with
- * it, for the same bits as without the form.
+ * It has the whole registers of each row, so that none of them lies across two
+ * lines of the cache, and behind all of these what remains of each row: padded
+ * rows would be more to read. The last register of a row is the one that ends
+ * with it, for the same bits as without the form.
  */
 #include "kernel.h"
 

@@ -242,23 +242,24 @@ END_TEST
 
 /* n, k of a weight that is near enough for whole forms, or just not, and has so
  * short rows that a single row takes such a form, too. */
-static const int64_t shared[][2] = {{3500, 40}, {2800, 47}, {3000, 40}};
+static const int64_t shared[][2] = {{3000, 40}, {3500, 40}, {5000, 64}};
 
-/* A weight keeps one form for products of one row and of many, whichever comes
+/* A weight keeps one form for products of no row, one and many, whichever comes
  * first. */
-START_TEST(one_row_and_many_share_a_form) {
-  const bool f64 = _i & 1, many_first = _i & 2, tb = _i & 4;
-  const int64_t n = shared[_i / 8][0], k = shared[_i / 8][1];
-  const int64_t rows[2] = {many_first ? 9 : 1, many_first ? 1 : 9};
+START_TEST(few_rows_and_many_share_a_form) {
+  const bool f64 = _i & 1, many_first = _i & 2, tb = _i & 4, ta = _i & 8;
+  const int64_t n = shared[_i / 32][0], k = shared[_i / 32][1];
+  const int64_t few = _i & 16 ? 1 : 0;
+  const int64_t rows[2] = {many_first ? 9 : few, many_first ? few : 9};
   cg_rng rng = cg_rng_seed(60 + (uint64_t)_i);
   matrix b = matrix_of(&rng, tb ? n : k, tb ? k : n);
   cg_tensor *B = leaf_like(&b, f64 ? CG_F64 : CG_F32);
   cg_tensor *A[2];
   cg_tape *tape = cg_tape_new(NULL);
   for (int i = 0; i < 2; i++) {
-    matrix a = matrix_of(&rng, rows[i], k);
+    matrix a = matrix_of(&rng, ta ? k : rows[i], ta ? rows[i] : k);
     A[i] = leaf_like(&a, f64 ? CG_F64 : CG_F32);
-    check(cg_matmul_t(tape, A[i], B, false, tb), &a, false, &b, tb, 1);
+    check(cg_matmul_t(tape, A[i], B, ta, tb), &a, ta, &b, tb, 1);
     free(a.at);
   }
   fine(tape);
@@ -309,6 +310,7 @@ int main(void) {
   tcase_add_loop_test(tc, products_of_parts_of_rows, 0, 2);
   tcase_add_loop_test(tc, few_rows_have_the_same_bits_each_time, 0,
                       4 * N_OF(few_rows));
-  tcase_add_loop_test(tc, one_row_and_many_share_a_form, 0, 8 * N_OF(shared));
+  tcase_add_loop_test(tc, few_rows_and_many_share_a_form, 0,
+                      32 * N_OF(shared));
   return run_case("matmul_large", tc);
 }

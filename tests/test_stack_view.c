@@ -60,12 +60,16 @@ END_TEST
 
 START_TEST(no_room_for_what_comes_is_an_error) {
   cg_tape *small = cg_tape_new(&(cg_tape_options){.byte_limit = 1 << 20});
+  ck_assert_int_eq(cg_tape_reserve(small, 0), CG_OK); /* no block yet */
   ck_assert_int_eq(cg_tape_reserve(small, 1000), CG_OK);
   ck_assert_int_eq(cg_tape_reserve(small, 0), CG_OK);
   ck_assert_int_eq(cg_tape_reserve(small, 1 << 21), CG_ERR_LIMIT);
   failed(small, CG_ERR_LIMIT, "tape_reserve", "");
   ck_assert_int_eq(cg_tape_reserve(small, SIZE_MAX), CG_ERR_NOMEM);
   ck_assert_int_eq(cg_tape_reserve(small, 1), CG_ERR_NOMEM);
+  char bytes[32];
+  snprintf(bytes, sizeof bytes, "%zu", (size_t)SIZE_MAX);
+  failed(small, CG_ERR_NOMEM, "tape_reserve", bytes);
   cg_tape_free(small);
   ck_assert_int_eq(cg_tape_reserve(NULL, 1), CG_ERR_ARG);
 }
