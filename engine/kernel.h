@@ -159,6 +159,10 @@ typedef struct gemm_args {
   void *scratch; /* kernel_gemm_scratch(g) bytes, or NULL if that is 0 */
 } gemm_args;
 
+/* A matrix of so many bytes stays in the second-level cache; of a larger one
+ * panels are kept, which only large products can use. */
+enum { KERNEL_GEMM_NEAR_BYTES = 1 << 20 };
+
 void kernel_gemm(const gemm_args *g);
 /* How much scratch memory the product needs. */
 size_t kernel_gemm_scratch(const gemm_args *g);

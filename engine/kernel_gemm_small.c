@@ -142,8 +142,10 @@ static int64_t size_of(const gemm_args *g) {
   return g->dtype == CG_F32 ? 4 : 8;
 }
 
+/* A kept form of B^T has to be the one that larger products use, too. */
 bool kernel_gemm_small_suits(const gemm_args *g) {
-  return g->n >= WIDE / size_of(g) && g->m * g->n * g->k <= SMALL;
+  return g->n >= WIDE / size_of(g) && g->m * g->n * g->k <= SMALL &&
+         !(g->tb && g->n * g->k * size_of(g) > KERNEL_GEMM_NEAR_BYTES);
 }
 
 size_t kernel_gemm_small_form_bytes(const gemm_args *g) {

@@ -29,7 +29,6 @@ enum {
   LINE = 64,
   SETS = 64, /* of lines in the first-level cache, */
   WAYS = 8,  /* with so many places each */
-  NEAR_BYTES = 1 << 20, /* a B of this size stays in the second-level cache */
   REUSE = 128, /* A is copied if it goes over so many columns of B */
   ODD_ROWS = 2 * M_BLOCK, /* rows of C that are completed at once, */
   ODD_ROWS_T = 8 * M_BLOCK, /* and if A is transposed */
@@ -83,7 +82,7 @@ typedef struct plan {
 } plan;
 
 static bool big(const gemm_args *g) {
-  return g->n * g->k * size_of(g) > NEAR_BYTES;
+  return g->n * g->k * size_of(g) > KERNEL_GEMM_NEAR_BYTES;
 }
 
 /* Do as many rows, ld elements apart, have places in the first-level cache? */
@@ -105,7 +104,8 @@ static bool packs_a(const gemm_args *g) {
 /* As many columns as lie in the second-level cache: whole rows of C if they
  * can. */
 static int64_t near_columns(const gemm_args *g, int64_t k) {
-  const int64_t panel = panel_of(g), most = NEAR_BYTES / (k * size_of(g));
+  const int64_t panel = panel_of(g);
+  const int64_t most = KERNEL_GEMM_NEAR_BYTES / (k * size_of(g));
   return least(g->n, most > panel ? most / panel * panel : panel);
 }
 
