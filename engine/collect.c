@@ -137,6 +137,7 @@ static void copy_rows(const collected *c, char *to, int64_t n,
 
 static void append(walk *w, collected *c, const gemm_args *g) {
   if (c->rows + g->k > c->chunk) multiply(w, c);
+  if (g->k > c->chunk) c->chunk = chunk_of(g); /* the first product had fewer */
   if (!make_room(w, c, g->k)) return;
   copy_rows(c, c->a, c->m, g, g->a, g->lda);
   copy_rows(c, c->b, c->n, g, g->b, g->ldb);

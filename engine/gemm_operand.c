@@ -64,6 +64,7 @@ struct gemm_forms {
   struct gemm_form {
     void *data;
     size_t bytes;
+    bool panels; /* it is cut into such */
   } form[FORMS];
   int rows_wanted; /* so often */
 };
@@ -100,6 +101,18 @@ static void use_rows(cg_tape *tape, cg_tensor *b, gemm_args *g) {
   if (form) kernel_gemm_rows_use(g, form);
 }
 
+/* Products of other sizes may want another form than the one that is kept. */
+static void use_if_suits(gemm_args *g, struct gemm_form *f, bool is_new) {
+  const gemm_args without = {.tb = g->tb, .b = g->b, .ldb = g->ldb};
+  kernel_gemm_use(g, f->data);
+  if (is_new) f->panels = g->panels;
+  if (f->panels == g->panels) return;
+  g->panels = false;
+  g->tb = without.tb;
+  g->b = without.b;
+  g->ldb = without.ldb;
+}
+
 /* Without memory for a form, the product does without. */
 static void use_form(cg_tape *tape, cg_tensor *b, gemm_args *g) {
   if (!b || !(b->flags & T_PROXY)) return;
@@ -112,9 +125,10 @@ static void use_form(cg_tape *tape, cg_tensor *b, gemm_args *g) {
   struct gemm_forms *forms = forms_of(tape, b);
   bool is_new;
   if (!forms) return;
-  void *form = form_memory(tape, &forms->form[g->tb], bytes, &is_new);
+  struct gemm_form *f = &forms->form[g->tb];
+  void *form = form_memory(tape, f, bytes, &is_new);
   if (is_new) kernel_gemm_form(g, form);
-  if (form) kernel_gemm_use(g, form);
+  if (form) use_if_suits(g, f, is_new);
 }
 
 void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy) {

@@ -95,6 +95,37 @@ START_TEST(a_large_leaf) {
 }
 END_TEST
 
+/* The same in float32, with a product of more rows than a chunk of the first
+ * one's size has; the walk sees the last first. */
+START_TEST(more_rows_than_a_chunk) {
+  enum { N = 700, MOST = 87, ALL = 1 + MOST + 3 + 66 };
+  static const int rows[] = {66, 3, MOST, 1};
+  static float a[ALL][N], b[ALL][N];
+  cg_tensor *W = cg_leaf_new(NULL, CG_F32, CG_DIMS(N, N), NULL), *loss = NULL;
+  cg_leaf_set_requires_grad(W, true);
+  for (int r = 0; r < ALL; r++)
+    for (int i = 0; i < N; i++) {
+      a[r][i] = (float)(cg_rng_normal(&rng) + 2.385);
+      b[r][i] = (float)(cg_rng_normal(&rng) + 2.385);
+    }
+  for (int t = 0, at = 0; t < N_OF(rows); at += rows[t++]) {
+    cg_tensor *x = cg_borrow(tape, CG_F32, CG_DIMS(rows[t], N), a[at]);
+    cg_tensor *g = cg_borrow(tape, CG_F32, CG_DIMS(rows[t], N), b[at]);
+    cg_tensor *y = cg_matmul_t(tape, x, W, false, true);
+    cg_tensor *part = cg_sum_all(tape, cg_mul(tape, y, g));
+    loss = loss ? cg_add(tape, loss, part) : part;
+  }
+  ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
+  for (int k = 0; k < N * N; k += 97) {
+    double want = 0;
+    for (int r = 0; r < ALL; r++)
+      want += (double)b[r][k / N] * (double)a[r][k % N];
+    near(cg_tensor_get(cg_tensor_grad(W), k), want, 1e-5);
+  }
+  cg_leaf_free(W);
+}
+END_TEST
+
 /* Rows so long that a chunk has three of them. */
 START_TEST(a_wide_leaf) {
   enum { WIDE = 40000, STEPS = 9 };
@@ -337,6 +368,7 @@ int main(void) {
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_loop_test(tc, chunks_of_all_sizes, 0, N_OF(sizes));
   tcase_add_test(tc, a_large_leaf);
+  tcase_add_test(tc, more_rows_than_a_chunk);
   tcase_add_test(tc, a_wide_leaf);
   tcase_add_test(tc, the_same_bits_in_segments);
   tcase_add_loop_test(tc, leaves_in_turns, 0, 2);

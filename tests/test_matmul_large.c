@@ -154,6 +154,28 @@ START_TEST(a_new_version_is_read_anew) {
 }
 END_TEST
 
+/* A weight over a megabyte, of which panels are kept, in products of one row
+ * and of several. */
+START_TEST(products_of_all_sizes_share_a_form) {
+  const int64_t rows[] = {1, 16, 1, 5, 16}, n = 3400, k = 40;
+  bool ta = _i;
+  cg_rng rng = cg_rng_seed(7);
+  matrix b = matrix_of(&rng, n, k);
+  cg_tensor *B = leaf_like(&b, CG_F64);
+  cg_tape *tape = cg_tape_new(NULL);
+  for (int i = 0; i < N_OF(rows); i++) {
+    matrix a = matrix_of(&rng, ta ? k : rows[i], ta ? rows[i] : k);
+    cg_tensor *A = cg_input(tape, CG_F64, CG_DIMS(a.rows, a.cols), a.at);
+    check(cg_matmul_t(tape, A, B, ta, true), &a, ta, &b, true, 1);
+    free(a.at);
+  }
+  fine(tape);
+  cg_tape_free(tape);
+  cg_leaf_free(B);
+  free(b.at);
+}
+END_TEST
+
 /* m, n, k: rows of B, or of B^T, that cross lines of the cache in all ways,
  * ends of rows of all kinds, and sizes up to which forms of rows are made. */
 static const int64_t few_rows[][3] = {
@@ -308,6 +330,7 @@ int main(void) {
                       4 * N_OF(far));
   tcase_add_loop_test(tc, products_of_values, 0, 8);
   tcase_add_loop_test(tc, products_of_parts_of_rows, 0, 2);
+  tcase_add_loop_test(tc, products_of_all_sizes_share_a_form, 0, 2);
   tcase_add_loop_test(tc, few_rows_have_the_same_bits_each_time, 0,
                       4 * N_OF(few_rows));
   tcase_add_loop_test(tc, few_rows_and_many_share_a_form, 0,
