@@ -90,8 +90,9 @@ static void add(sum *s, double times, double best) {
 }
 
 /* The products of a train step, and all of them together: those with inputs
- * and with the head's weights over all steps at once, those of the recurrence
- * step by step. */
+ * and with the head's weights over all steps at once, which cells may also
+ * compute step by step, those of the recurrence as they are. It is what they
+ * take at least, each alone with the caches. */
 static void products_of(const train_shape *s) {
   char what[32], name[64], all[96];
   const int64_t V = TRAIN_SYMBOLS, H = s->H, rows = train_gates(s->cell) * H;
