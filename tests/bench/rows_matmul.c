@@ -34,6 +34,9 @@ static cg_tensor *leaf(int64_t rows, int64_t cols) {
   return x;
 }
 
+/* Rows of a step; fewer are collected. */
+enum { COLLECTED = 16 };
+
 /* op(a) [m, k] times op(b) [k, n]: "nt" is a b^T. */
 typedef enum form { NN, NT, TN } form;
 
@@ -89,21 +92,24 @@ static void add(sum *s, double times, double best) {
   s->whole = s->whole && best > 0;
 }
 
-/* The products of a train step, and all of them together: those with inputs
- * and with the head's weights over all steps at once, which cells may also
- * compute step by step, those of the recurrence as they are. It is what they
- * take at least, each alone with the caches. */
+/* The products of a train step, and all of them together, each alone with the
+ * caches: those with inputs and with the head's weights over all steps at once,
+ * which cells may also compute step by step; those of the recurrence step by
+ * step, but for the gradient of its weights where steps have so few rows that
+ * they are collected. */
 static void products_of(const train_shape *s) {
   char what[32], name[64], all[96];
   const int64_t V = TRAIN_SYMBOLS, H = s->H, rows = train_gates(s->cell) * H;
   const int64_t B = s->B, every = s->T * B;
+  const bool collected = B < COLLECTED;
   const double T = (double)s->T, layers = s->layers;
   sum t = {0, true};
   snprintf(what, sizeof what, "%s H%d", train_cell_name(s->cell), (int)H);
   add(&t, 1, row(what, (product){every, rows, V, NT}));
   add(&t, T * layers, row(what, (product){B, rows, H, NT}));
   add(&t, (T - 1) * layers, row(what, (product){B, H, rows, NN}));
-  add(&t, T * layers, row(what, (product){rows, H, B, TN}));
+  add(&t, (collected ? 1 : T) * layers,
+      row(what, (product){rows, H, collected ? every : B, TN}));
   add(&t, 1, row(what, (product){rows, V, every, TN}));
   if (s->layers > 1) {
     add(&t, layers - 1, row(what, (product){every, rows, H, NT}));
