@@ -68,6 +68,18 @@ START_TEST(chunks_of_all_sizes) {
 }
 END_TEST
 
+/* loss + sum of g * (x W^T), for so many rows of x and g; loss may be NULL. */
+static cg_tensor *with_step(cg_tensor *loss, cg_tensor *W, int rows,
+                            const void *x, const void *g) {
+  const cg_dtype dtype = cg_tensor_dtype(W);
+  const int64_t n = cg_tensor_dim(W, 1);
+  cg_tensor *y = cg_matmul_t(tape, cg_borrow(tape, dtype, CG_DIMS(rows, n), x),
+                             W, false, true);
+  cg_tensor *part = cg_sum_all(
+      tape, cg_mul(tape, y, cg_borrow(tape, dtype, CG_DIMS(rows, n), g)));
+  return loss ? cg_add(tape, loss, part) : part;
+}
+
 /* A gradient of half a megabyte, with more rows at each step. */
 START_TEST(a_large_leaf) {
   enum { N = 256, ROWS = 17, STEPS = 20, ALL = ROWS * STEPS };
@@ -78,13 +90,8 @@ START_TEST(a_large_leaf) {
       a[r][i] = cg_rng_normal(&rng);
       b[r][i] = cg_rng_normal(&rng);
     }
-  for (int t = 0; t < STEPS; t++) {
-    cg_tensor *x = cg_borrow(tape, CG_F64, CG_DIMS(ROWS, N), a[t * ROWS]);
-    cg_tensor *g = cg_borrow(tape, CG_F64, CG_DIMS(ROWS, N), b[t * ROWS]);
-    cg_tensor *y = cg_matmul_t(tape, x, W, false, true);
-    cg_tensor *part = cg_sum_all(tape, cg_mul(tape, y, g));
-    loss = loss ? cg_add(tape, loss, part) : part;
-  }
+  for (int t = 0; t < STEPS; t++)
+    loss = with_step(loss, W, ROWS, a[t * ROWS], b[t * ROWS]);
   ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
   for (int k = 0; k < N * N; k += 97) {
     double want = 0;
@@ -108,13 +115,8 @@ START_TEST(more_rows_than_a_chunk) {
       a[r][i] = (float)(cg_rng_normal(&rng) + 2.385);
       b[r][i] = (float)(cg_rng_normal(&rng) + 2.385);
     }
-  for (int t = 0, at = 0; t < N_OF(rows); at += rows[t++]) {
-    cg_tensor *x = cg_borrow(tape, CG_F32, CG_DIMS(rows[t], N), a[at]);
-    cg_tensor *g = cg_borrow(tape, CG_F32, CG_DIMS(rows[t], N), b[at]);
-    cg_tensor *y = cg_matmul_t(tape, x, W, false, true);
-    cg_tensor *part = cg_sum_all(tape, cg_mul(tape, y, g));
-    loss = loss ? cg_add(tape, loss, part) : part;
-  }
+  for (int t = 0, at = 0; t < N_OF(rows); at += rows[t++])
+    loss = with_step(loss, W, rows[t], a[at], b[at]);
   ck_assert_int_eq(cg_backward(tape, loss), CG_OK);
   for (int k = 0; k < N * N; k += 97) {
     double want = 0;

@@ -136,26 +136,51 @@ START_TEST(products_and_gradients) {
 }
 END_TEST
 
+/* op(a) [m, k] and op(b) [k, n], and leaves with their values. */
+typedef struct operands {
+  matrix a, b;
+  cg_tensor *A, *B;
+} operands;
+
+static operands operands_of(cg_rng *rng, const int64_t *m_n_k, bool tb,
+                            cg_dtype dtype) {
+  const int64_t m = m_n_k[0], n = m_n_k[1], k = m_n_k[2];
+  operands x = {.a = matrix_of(rng, m, k)};
+  x.b = matrix_of(rng, tb ? n : k, tb ? k : n);
+  x.A = leaf_like(&x.a, dtype);
+  x.B = leaf_like(&x.b, dtype);
+  return x;
+}
+
+static void operands_free(operands *x) {
+  cg_leaf_free(x->A);
+  cg_leaf_free(x->B);
+  free(x->a.at);
+  free(x->b.at);
+}
+
+static void same_bits(const cg_tensor *x, const cg_tensor *y) {
+  ck_assert_int_eq(cg_tensor_numel(x), cg_tensor_numel(y));
+  for (int64_t e = 0; e < cg_tensor_numel(x); e++)
+    ck_assert(cg_tensor_get(x, e) == cg_tensor_get(y, e));
+}
+
 /* What is kept of a weight is not used for its next version. */
 START_TEST(a_new_version_is_read_anew) {
   cg_rng rng = cg_rng_seed(5);
-  matrix a = matrix_of(&rng, 16, 520), b = matrix_of(&rng, 530, 520);
-  cg_tensor *A = leaf_like(&a, CG_F32), *B = leaf_like(&b, CG_F32);
+  operands x = operands_of(&rng, (int64_t[]){16, 530, 520}, true, CG_F32);
   cg_tape *tape = cg_tape_new(NULL);
-  check(cg_matmul_t(tape, A, B, false, true), &a, false, &b, true, 1);
-  put(B, 700, b.at[700] = 2.5);
-  check(cg_matmul_t(tape, A, B, false, true), &a, false, &b, true, 1);
+  check(cg_matmul_t(tape, x.A, x.B, false, true), &x.a, false, &x.b, true, 1);
+  put(x.B, 700, x.b.at[700] = 2.5);
+  check(cg_matmul_t(tape, x.A, x.B, false, true), &x.a, false, &x.b, true, 1);
   fine(tape);
   cg_tape_free(tape);
-  cg_leaf_free(A);
-  cg_leaf_free(B);
-  free(a.at);
-  free(b.at);
+  operands_free(&x);
 }
 END_TEST
 
-/* A weight over a megabyte, of which panels are kept, in products of one row
- * and of several. */
+/* A weight over a megabyte in products of one row and of several, which read the
+ * same form. */
 START_TEST(products_of_all_sizes_share_a_form) {
   const int64_t rows[] = {1, 16, 1, 5, 16}, n = 3400, k = 40;
   bool ta = _i;
@@ -187,30 +212,22 @@ static const int64_t few_rows[][3] = {
  * shows than the time; and it is not used for the next version. */
 START_TEST(few_rows_have_the_same_bits_each_time) {
   bool f64 = _i & 1, tb = _i & 2;
-  const int64_t *s = few_rows[_i / 4];
   cg_rng rng = cg_rng_seed(30 + (uint64_t)_i);
-  matrix a = matrix_of(&rng, s[0], s[2]);
-  matrix b = matrix_of(&rng, tb ? s[1] : s[2], tb ? s[2] : s[1]);
-  cg_tensor *A = leaf_like(&a, f64 ? CG_F64 : CG_F32);
-  cg_tensor *B = leaf_like(&b, f64 ? CG_F64 : CG_F32);
+  operands x = operands_of(&rng, few_rows[_i / 4], tb, f64 ? CG_F64 : CG_F32);
   cg_tape *tape = cg_tape_new(NULL);
   for (int version = 0; version < 2; version++) {
-    cg_tensor *first = cg_matmul_t(tape, A, B, false, tb);
+    cg_tensor *first = cg_matmul_t(tape, x.A, x.B, false, tb);
     for (int i = 0; i < 6; i++) {
-      cg_tensor *y = cg_matmul_t(tape, A, B, false, tb);
-      check(y, &a, false, &b, tb, 1);
-      for (int64_t e = 0; e < s[0] * s[1]; e++)
-        ck_assert(cg_tensor_get(y, e) == cg_tensor_get(first, e));
+      cg_tensor *y = cg_matmul_t(tape, x.A, x.B, false, tb);
+      check(y, &x.a, false, &x.b, tb, 1);
+      same_bits(y, first);
     }
-    int64_t last = b.rows * b.cols - 1;
-    put(B, last, b.at[last] = -1.5);
+    int64_t last = x.b.rows * x.b.cols - 1;
+    put(x.B, last, x.b.at[last] = -1.5);
   }
   fine(tape);
   cg_tape_free(tape);
-  cg_leaf_free(A);
-  cg_leaf_free(B);
-  free(a.at);
-  free(b.at);
+  operands_free(&x);
 }
 END_TEST
 
@@ -221,25 +238,17 @@ static const int64_t far[][3] = {
 /* A leaf's form serves, or the memory that is no leaf's. */
 START_TEST(the_same_bits_with_a_form_and_without) {
   bool f64 = _i & 1, tb = _i & 2;
-  const int64_t *s = far[_i / 4];
   cg_rng rng = cg_rng_seed(70 + (uint64_t)_i);
-  matrix a = matrix_of(&rng, s[0], s[2]);
-  matrix b = matrix_of(&rng, tb ? s[1] : s[2], tb ? s[2] : s[1]);
-  cg_tensor *A = leaf_like(&a, f64 ? CG_F64 : CG_F32);
-  cg_tensor *B = leaf_like(&b, f64 ? CG_F64 : CG_F32);
+  operands x = operands_of(&rng, far[_i / 4], tb, f64 ? CG_F64 : CG_F32);
   cg_tape *tape = cg_tape_new(NULL);
-  cg_tensor *other = cg_borrow(tape, cg_tensor_dtype(B),
-                               CG_DIMS(b.rows, b.cols), cg_tensor_data(B));
-  cg_tensor *with = cg_matmul_t(tape, A, B, false, tb);
-  cg_tensor *without = cg_matmul_t(tape, A, other, false, tb);
-  for (int64_t e = 0; e < s[0] * s[1]; e++)
-    ck_assert(cg_tensor_get(with, e) == cg_tensor_get(without, e));
+  cg_tensor *other =
+      cg_borrow(tape, cg_tensor_dtype(x.B), CG_DIMS(x.b.rows, x.b.cols),
+                cg_tensor_data(x.B));
+  same_bits(cg_matmul_t(tape, x.A, x.B, false, tb),
+            cg_matmul_t(tape, x.A, other, false, tb));
   fine(tape);
   cg_tape_free(tape);
-  cg_leaf_free(A);
-  cg_leaf_free(B);
-  free(a.at);
-  free(b.at);
+  operands_free(&x);
 }
 END_TEST
 
