@@ -4,6 +4,7 @@
  * A row is worked through in blocks of LANES units, the last one padded, so
  * that the same vector function computes every unit (see kernel_map.c).
  */
+#include "inline.h"
 #include "kernel.h"
 
 #include <math.h>
@@ -23,12 +24,6 @@ enum { LANES = 16 };
 #define IN_LANES _Pragma("GCC unroll 1") for (int j = 0; j < LANES; j++)
 #else
 #define IN_LANES for (int j = 0; j < LANES; j++)
-#endif
-
-#if defined(__GNUC__)
-#define INLINE __attribute__((always_inline)) static inline
-#else
-#define INLINE static inline
 #endif
 
 /* m elements of a block, the rest zero; and m elements back. */

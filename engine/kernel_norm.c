@@ -6,17 +6,12 @@
  *   gx_i = r (gy_i - mean(gy) - y_i mean(gy y)).
  * All sums are taken in float64, in LANES sums of a fixed order.
  */
+#include "inline.h"
 #include "kernel.h"
 
 #include <math.h>
 
 enum { LANES = 8 };
-
-#if defined(__GNUC__)
-#define INLINE __attribute__((always_inline)) static inline
-#else
-#define INLINE static inline
-#endif
 
 /* The sum of TERM over 0 <= i < n. */
 #define SUM(total, TERM)                                    \

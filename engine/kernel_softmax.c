@@ -10,6 +10,7 @@
  */
 #include <math.h>
 
+#include "inline.h"
 #include "kernel.h"
 
 #ifdef CG_HAVE_LIBMVEC
@@ -32,14 +33,6 @@ enum { LANES = 16, CHUNK = 512 };
 
 /* The first, if it is larger; never a NaN unless the second is. */
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-
-/* The parts of a row are compiled into the clones of the functions that use
- * them. */
-#if defined(__GNUC__)
-#define INLINE __attribute__((always_inline)) static inline
-#else
-#define INLINE static inline
-#endif
 
 /* The largest loss from which softmax is still recovered: p_k is
  * e^(o_k - o_y - loss), and rounding of the loss is a relative error of p. */

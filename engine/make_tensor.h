@@ -5,13 +5,8 @@
 
 #include <string.h>
 
+#include "inline.h"
 #include "tape_impl.h"
-
-#if defined(__GNUC__)
-#define INLINE __attribute__((always_inline)) static inline
-#else
-#define INLINE static inline
-#endif
 
 /* The bytes of the described result; false if they cannot be counted. */
 static inline bool spec_bytes(const cg_spec *spec, size_t *bytes) {
