@@ -7,25 +7,50 @@
 #include "char_rnn.h"
 #include "demo.h"
 
-/* A model that reads one symbol after another. */
+enum { STATES = 2 };
+
+/* A model that reads one symbol after another: the step is recorded once, and
+ * replayed with another symbol and the state that it left. */
 typedef struct writer {
   const char_model *model;
   cg_tape *tape;
-  cg_mark begin;
-  cg_rnn_state state;   /* after the last symbol; empty: none was read */
-  double p[256];        /* of the next symbol, not normalised */
+  int64_t symbol;          /* what the step reads, */
+  cg_tensor *state[STATES]; /* leaves; NULL: the cell has no such state */
+  cg_tensor *logits, *next[STATES]; /* and what comes of it */
+  double p[256];           /* of the next symbol, not normalised */
   double temperature;
   cg_rng rng;
 } writer;
 
+/* False without memory, or after an error on the tape. */
+static bool record_step(writer *w) {
+  const char_model *m = w->model;
+  const int states = m->cell == CG_CELL_LSTM ? 2 : 1;
+  for (int s = 0; s < states; s++) {
+    w->state[s] = cg_leaf_new(NULL, cg_params_dtype(m->params),
+                              CG_DIMS(m->layers, 1, m->hidden), NULL);
+    if (!w->state[s]) return false;
+  }
+  cg_rnn_state state = {w->state[0], w->state[1]};
+  cg_tensor *symbol = cg_borrow(w->tape, CG_I64, CG_DIMS(1, 1), &w->symbol);
+  w->logits = char_model_logits(w->tape, m, symbol, &state);
+  w->next[0] = state.h;
+  w->next[1] = state.c;
+  return !cg_tape_status(w->tape);
+}
+
 static bool read_symbol(writer *w, int symbol) {
-  int64_t in = symbol;
-  cg_tensor *logits =
-      char_model_forward(w->tape, w->model, &in, 1, 1, &w->state);
+  w->symbol = symbol;
+  if (cg_tape_replay(w->tape)) return false;
   for (int i = 0; i < w->model->vocabulary.size; i++)
-    w->p[i] = cg_tensor_get(logits, i);
-  return !cg_tape_status(w->tape) &&
-         !cg_rnn_state_keep(w->tape, w->begin, &w->state);
+    w->p[i] = cg_tensor_get(w->logits, i);
+  for (int s = 0; s < STATES && w->state[s]; s++) {
+    cg_tensor *to = w->state[s];
+    size_t bytes = (size_t)cg_tensor_numel(to) *
+                   cg_dtype_size(cg_tensor_dtype(to));
+    if (cg_tensor_read(w->next[s], cg_leaf_data(to), bytes)) return false;
+  }
+  return true;
 }
 
 static int most_likely(const double *x, int n) {
@@ -82,13 +107,14 @@ static int write_sample(const char_model *m, const char_options *o,
                         const char *prompt) {
   writer w = {.model = m, .tape = cg_tape_new(NULL),
               .temperature = o->temperature, .rng = cg_rng_seed(o->seed)};
-  if (!w.tape) return demo_fail(DEMO_FAILED, "out of memory");
-  cg_tape_set_recording(w.tape, false);
-  w.begin = cg_tape_mark(w.tape);
   int status = DEMO_OK;
-  if (!read_prompt(&w, prompt) || !write_text(&w, o->length))
-    status = demo_fail_cg(cg_tape_error(w.tape), "cannot write");
+  if (!record_step(&w) || !read_prompt(&w, prompt) ||
+      !write_text(&w, o->length))
+    status = cg_tape_status(w.tape)
+                 ? demo_fail_cg(cg_tape_error(w.tape), "cannot write")
+                 : demo_fail(DEMO_FAILED, "out of memory");
   putchar('\n');
+  for (int s = 0; s < STATES; s++) cg_leaf_free(w.state[s]);
   cg_tape_free(w.tape);
   return status;
 }

@@ -27,7 +27,8 @@ static const cg_op op_segment = {.name = name,
                                  .attr_size = sizeof(segment *),
                                  .infer = segment_infer,
                                  .forward = segment_forward,
-                                 .vjp = segment_vjp};
+                                 .vjp = segment_vjp,
+                                 .once = true};
 
 /* The attribute of an output: its value, read while it is recorded. */
 static const cg_tensor *value_of(const cg_call *call) {
@@ -54,7 +55,8 @@ static const cg_op op_output = {.name = "checkpoint_output",
                                 .attr_size = sizeof(cg_tensor *),
                                 .infer = output_infer,
                                 .forward = output_forward,
-                                .vjp = output_vjp};
+                                .vjp = output_vjp,
+                                .once = true};
 
 /* An output that has gaps or another order than row-major: ops may go over such
  * memory in another way and round differently, so its layout is kept. Operands:

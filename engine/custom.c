@@ -48,7 +48,8 @@ static const cg_op *make_op(cg_tape *tape, const char *name, bool derivable) {
                 .attr_size = sizeof(custom_attr),
                 .infer = infer,
                 .forward = copy_value,
-                .vjp = derivable ? vjp : NULL};
+                .vjp = derivable ? vjp : NULL,
+                .once = true};
   return op;
 }
 

@@ -225,6 +225,14 @@ static cg_status check_part(const cg_call *call, const slices_attr *attr,
                       (long long)start, axis);
 }
 
+static cg_status check_parts(const cg_call *call, const slices_attr *attr,
+                             int axis) {
+  cg_status status = CG_OK;
+  for (int i = 0; !status && i < call->n_in - 1; i++)
+    status = check_part(call, attr, axis, i);
+  return status;
+}
+
 static cg_status sum_slices_infer(const cg_call *call, cg_spec *spec) {
   const slices_attr *attr = call->attr;
   const cg_tensor *starts = call->in[call->n_in - 1];
@@ -238,15 +246,18 @@ static cg_status sum_slices_infer(const cg_call *call, cg_spec *spec) {
                         "the last operand must hold the %d starts",
                         call->n_in - 1);
   cg_status status = cg_call_want_float(call, 0);
-  for (int i = 0; !status && i < call->n_in - 1; i++)
-    status = check_part(call, attr, axis, i);
+  if (!status) status = check_parts(call, attr, axis);
   if (!status) cg_spec_set(spec, call->in[0]->dtype, attr->rank, attr->shape);
   return status;
 }
 
 static cg_status sum_slices_forward(const cg_call *call, cg_tensor *out) {
+  const slices_attr *attr = call->attr;
   const int64_t *starts = starts_of(call->in[call->n_in - 1]);
-  int axis = shape_axis(((const slices_attr *)call->attr)->axis, out->rank);
+  int axis = shape_axis(attr->axis, out->rank);
+  cg_status status = check_parts(call, attr, axis); /* starts may be others in
+                                                       a replay */
+  if (status) return status;
   int64_t step = t_strides(out)[axis] * (int64_t)cg_dtype_size(out->dtype);
   kernel_fill(out->dtype, t_numel(out), out->data, 0);
   for (int i = 0; i < call->n_in - 1; i++) {

@@ -88,6 +88,7 @@ const cg_op cg_op_dropout = {
     .infer = dropout_infer,
     .forward = dropout_forward,
     .vjp = dropout_vjp,
+    .once = true,
     CG_CASES(dropout_cases),
 };
 

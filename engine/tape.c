@@ -44,6 +44,7 @@ void cg_tape_free(cg_tape *tape) {
   mem_free(m, tape->rewinds, tape->cap_rewinds * sizeof *tape->rewinds);
   mem_free(m, tape->hooks, tape->cap_hooks * sizeof *tape->hooks);
   mem_free(m, tape->order, tape->cap_order * sizeof(cg_tensor *));
+  mem_free(m, tape->replay.nodes, tape->replay.cap * sizeof(cg_tensor *));
   const cg_allocator *a = m->allocator;
   a->release(a->context, tape, sizeof *tape);
 }

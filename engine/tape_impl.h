@@ -48,6 +48,15 @@ typedef struct hook {
   uint64_t position; /* of the tape when it was set */
 } hook;
 
+/* The recording as a list, oldest first (replay.c), as long as nothing is
+ * recorded or dropped. */
+typedef struct replay {
+  cg_tensor **nodes;
+  size_t n, cap;
+  const cg_tensor *last;
+  uint64_t epoch;
+} replay;
+
 struct cg_tape {
   mem mem;
   arena nodes; /* headers and very small data */
@@ -92,6 +101,7 @@ struct cg_tape {
                      cg_checkpoint */
   uint64_t guard; /* while busy: what lies before is not to be rewound */
   unsigned segments; /* running functions of cg_checkpoint */
+  replay replay;
 };
 
 /* Stores the first failure. Returns NULL, for `return fail(...)`. */

@@ -70,6 +70,20 @@ static cg_status double_backward(cg_tape *tape, world *w, bits *b,
   return note_all(tape, b, gg, N);
 }
 
+/* A recording with its gradient, as another one would be with these leaves. */
+static cg_status replayed(cg_tape *tape, world *w, bits *b, cg_error *err) {
+  (void)err;
+  cg_tensor *loss = net_loss(tape, w), *g[N] = {NULL};
+  cg_grad(tape, &loss, 1, NULL, w->leaf, N, g, CG_CREATE_GRAPH);
+  for (int k = 0; k < 2; k++) {
+    for (int i = 0; i < N; i++) cg_leaf_touch(w->leaf[i]);
+    cg_tape_replay(tape);
+  }
+  if (cg_tape_status(tape)) return cg_tape_status(tape);
+  note_tensor(b, loss);
+  return note_all(tape, b, g, N);
+}
+
 static cg_status products(cg_tape *tape, world *w, bits *b, cg_error *err) {
   (void)err;
   cg_tensor *loss = net_loss(tape, w), *v[N], *hv[N] = {NULL}, *jv[1] = {NULL};
@@ -325,6 +339,7 @@ static const scenario scenarios[] = {
     {.name = "backward", .run = backward, .adds = true},
     {.name = "grad", .run = grad},
     {.name = "double backward", .run = double_backward},
+    {.name = "replay", .run = replayed},
     {.name = "jvp and hvp", .run = products},
     {.name = "jacobian and hessian", .run = matrices},
     {.name = "backward_into", .run = home},

@@ -1,8 +1,11 @@
 /* rows_stream.c - inference as symbols come in: one example, step by step,
- * with a softmax head; the tape does not grow. */
+ * with a softmax head; the tape does not grow. Each step is recorded anew, or
+ * the first one is replayed with its state in memory of the caller's. */
 #include <chronograd/nn.h>
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
 #include "groups.h"
@@ -18,6 +21,10 @@ typedef struct job {
   cg_mark start;
   cg_rnn_state state;
   float x[V]; /* one-hot, densely */
+  const float *probability;
+  float *from[CG_CELL_MAX_STATES]; /* replayed: what a step reads, */
+  const float *next[CG_CELL_MAX_STATES]; /* and what it makes of that */
+  size_t bytes;                          /* of each */
   double sum; /* of what the softmax says, so that it is looked at */
 } job;
 
@@ -27,9 +34,9 @@ static void forward(job *j) {
   j->state = cg_rnn_step_from(t, j->rnn, x, j->state);
   cg_tensor *h = cg_select(t, j->state.h, 0, -1);
   cg_tensor *p = cg_softmax(t, cg_linear_layer_forward(t, j->fc, h), -1);
-  const float *probability = cg_tensor_data(p);
-  bench_check(probability, cg_tape_error(t)->message);
-  j->sum += (double)probability[0];
+  j->probability = cg_tensor_data(p);
+  bench_check(j->probability, cg_tape_error(t)->message);
+  j->sum += (double)j->probability[0];
 }
 
 static void step(job *j) {
@@ -40,6 +47,33 @@ static void step(job *j) {
 
 static void run(void *state) {
   for (int i = 0; i < STEPS; i++) step(state);
+}
+
+/* The first step, from memory that the replays read. */
+static void record_first(job *j, cg_cell_kind cell, int64_t H) {
+  const int states = cell == CG_CELL_LSTM ? 2 : 1;
+  cg_tensor *first[CG_CELL_MAX_STATES] = {NULL};
+  cg_tape_reset(j->tape);
+  j->bytes = (size_t)H * sizeof(float);
+  for (int s = 0; s < states; s++) {
+    j->from[s] = calloc((size_t)H, sizeof(float));
+    bench_check(j->from[s], "no memory");
+    first[s] = cg_borrow(j->tape, CG_F32, CG_DIMS(1, 1, H), j->from[s]);
+  }
+  j->state = (cg_rnn_state){first[0], first[1]};
+  forward(j);
+  j->next[0] = cg_tensor_data(j->state.h);
+  if (j->state.c) j->next[1] = cg_tensor_data(j->state.c);
+}
+
+static void run_replayed(void *state) {
+  job *j = state;
+  for (int i = 0; i < STEPS; i++) {
+    for (int s = 0; s < CG_CELL_MAX_STATES && j->from[s]; s++)
+      memcpy(j->from[s], j->next[s], j->bytes);
+    bench_check(!cg_tape_replay(j->tape), cg_tape_error(j->tape)->message);
+    j->sum += (double)j->probability[0];
+  }
 }
 
 static void begin(job *j, cg_cell_kind cell, int64_t H) {
@@ -63,21 +97,30 @@ static double bytes_read(cg_cell_kind cell, int64_t H) {
   return 4.0 * (double)(train_gates(cell) * H * (V + H) + V * H);
 }
 
+static void measure(job *j, const char *name, const char *torch, double bytes,
+                    void (*runs)(void *)) {
+  runs(j);
+  size_t held = cg_tape_get_stats(j->tape).bytes_held;
+  bench_measure(&(bench_case){.row = name, .unit = "us/step",
+                              .scale = 1e6, .bound = BOUND_READ,
+                              .work = bytes, .run = runs, .state = j,
+                              .per_run = STEPS, .torch = torch});
+  bench_check(cg_tape_get_stats(j->tape).bytes_held == held, "the tape grew");
+}
+
 static void row(cg_cell_kind cell, const char *cell_name, int64_t H) {
-  char name[64], torch[64];
+  char name[64], replayed[80], torch[64];
   snprintf(name, sizeof name, "stream %s H%d", cell_name, (int)H);
-  if (!bench_wanted(name)) return;
+  snprintf(replayed, sizeof replayed, "%s, replayed", name);
+  if (!bench_wanted(name) && !bench_wanted(replayed)) return;
   snprintf(torch, sizeof torch, "stream %s %d %d", cell_name, (int)H, V);
   job j = {0};
   begin(&j, cell, H);
-  run(&j);
-  size_t held = cg_tape_get_stats(j.tape).bytes_held;
-  bench_measure(&(bench_case){.row = name, .unit = "us/step",
-                              .scale = 1e6, .bound = BOUND_READ,
-                              .work = bytes_read(cell, H), .run = run,
-                              .state = &j,
-                              .per_run = STEPS, .torch = torch});
-  bench_check(cg_tape_get_stats(j.tape).bytes_held == held, "the tape grew");
+  if (bench_wanted(name)) measure(&j, name, torch, bytes_read(cell, H), run);
+  record_first(&j, cell, H);
+  if (bench_wanted(replayed))
+    measure(&j, replayed, torch, bytes_read(cell, H), run_replayed);
+  for (int s = 0; s < CG_CELL_MAX_STATES; s++) free(j.from[s]);
   cg_tape_free(j.tape);
   cg_params_free(j.params);
 }

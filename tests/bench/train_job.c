@@ -15,6 +15,7 @@ struct train_job {
   cg_linear_layer *fc;
   cg_optimizer *sgd;
   cg_tape *tape;
+  cg_tensor *loss; /* replayed: of the first step on */
   cg_data_parallel *parallel;
   void *x;
   int64_t *y;
@@ -115,12 +116,22 @@ static void walk_shards(train_job *j) {
   bench_check(!status, err.message);
 }
 
+/* Forward: recorded anew, or replayed. */
+static cg_tensor *forward(train_job *j) {
+  if (!j->shape.replayed) return loss_of(j->tape, NULL, j);
+  if (j->loss)
+    cg_tape_replay(j->tape);
+  else
+    j->loss = loss_of(j->tape, NULL, j);
+  return j->loss;
+}
+
 void train_job_step(train_job *j) {
   cg_params_zero_grad(j->params);
   if (j->parallel) {
     walk_shards(j);
   } else {
-    cg_tensor *loss = loss_of(j->tape, NULL, j);
+    cg_tensor *loss = forward(j);
     bench_check(!cg_backward(j->tape, loss), cg_tape_error(j->tape)->message);
   }
   bench_check(!cg_optimizer_step(j->sgd, NULL), "the optimizer failed");

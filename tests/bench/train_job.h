@@ -13,6 +13,7 @@ typedef struct train_shape {
   int64_t T, B, H;
   cg_dtype dtype; /* unset: float32 */
   int threads;    /* > 0: the batch in shards, on so many threads */
+  bool replayed;  /* recorded once; without threads */
   const cg_cell *custom; /* instead of `cell`, with as many gates; or NULL */
 } train_shape;
 

@@ -24,7 +24,8 @@ void train_name(const train_shape *s, char *name, size_t size) {
   char layers[16] = "", threads[24] = "";
   if (s->layers > 1) snprintf(layers, sizeof layers, " L%d", s->layers);
   if (s->threads) snprintf(threads, sizeof threads, ", %d threads", s->threads);
-  snprintf(name, size, "train %s H%d%s B%d T%d%s%s", train_cell_name(s->cell),
-           (int)s->H, layers, (int)s->B, (int)s->T,
-           s->dtype == CG_F64 ? " f64" : "", threads);
+  snprintf(name, size, "train %s H%d%s B%d T%d%s%s%s",
+           train_cell_name(s->cell), (int)s->H, layers, (int)s->B, (int)s->T,
+           s->dtype == CG_F64 ? " f64" : "", threads,
+           s->replayed ? ", replayed" : "");
 }

@@ -93,7 +93,7 @@ static cg_tensor *chaotic_hook(cg_tape *tape, cg_tensor *x, cg_tensor *g,
                                void *context) {
   chaos *c = context;
   cg_tensor *inner;
-  switch (fuzz_pick(&c->rng, 8)) {
+  switch (fuzz_pick(&c->rng, 9)) {
     case 0: return chaos_tensor(c);
     case 1: return cg_neg(tape, g);
     case 2: cg_grad(tape, &x, 1, &g, c->leaf, 1, &inner, CG_ALLOW_UNUSED);
@@ -101,6 +101,7 @@ static cg_tensor *chaotic_hook(cg_tape *tape, cg_tensor *x, cg_tensor *g,
     case 3: cg_tape_rewind(tape, c->mark[fuzz_pick(&c->rng, MARKS)]);
     /* fall through */
     default: return NULL;
+    case 4: cg_tape_replay(tape); return NULL;
   }
 }
 
@@ -168,11 +169,12 @@ static void rewind_some(chaos *c) {
 }
 
 static void disturb(chaos *c) {
-  switch (fuzz_pick(&c->rng, 5)) {
+  switch (fuzz_pick(&c->rng, 6)) {
     case 0: cg_leaf_fill(c->leaf[0], 0.5); break; /* modified since recorded */
     case 1: cg_scope_push_index(c->tape, "t", fuzz_pick(&c->rng, 9)); break;
     case 2: cg_scope_pop(c->tape); break;
     case 3: cg_tape_set_recording(c->tape, fuzz_pick(&c->rng, 4) > 0); break;
+    case 4: cg_tape_replay(c->tape); break;
     default: put(c, cg_scalar(c->other, CG_F64, 0.7)); break; /* foreign */
   }
 }

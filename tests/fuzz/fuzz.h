@@ -39,6 +39,11 @@ cg_tensor *program_listed(cg_tape *tape, cg_rng *rng, cg_tensor *x);
 /* The derivatives of p in other ways than by cg_grad. */
 void walks_check(program *p, uint64_t seed);
 
+/* ---- replays.c ---- */
+
+/* p replayed with other numbers in its leaves, which stay. */
+void replays_check(program *p, uint64_t seed);
+
 /* ---- chaos.c: calls that are mostly wrong ---- */
 
 /* Some hundred random calls on a tape of its own. */

@@ -1,5 +1,6 @@
 /* fuzz_graph.c - random programs on the engine: valid ones, whose gradients
- * must agree with differences, repeat to the bit and survive a lack of memory;
+ * must agree with differences, repeat to the bit, also when the recording is
+ * replayed, and survive a lack of memory;
  * and calls that are mostly wrong (chaos.c).
  * usage: fuzz_graph --seconds S | --seed N [--count K]
  *
@@ -166,7 +167,7 @@ static void run_seed(uint64_t seed) {
   check_gradient(&p, false);
   if (seed % 8 == 0) check_gradient(&p, true);
   check_repetition(&p, &rng);
-  if (seed % 2) walks_check(&p, seed);
+  (seed % 2 ? walks_check : replays_check)(&p, seed); /* this may change p */
   program_free(&p);
   chaos_run(seed);
 }

@@ -143,6 +143,9 @@ struct cg_op {
   int n_cases;             /* and their number */
   double lo, hi; /* domain of float operands in checks; both 0: -2 .. 2 */
   int n_diff;    /* how many leading ones have a derivative; 0: all floats */
+  bool once; /* `forward` cannot run again later, for it depends on more than
+                operands and attributes, or would repeat random numbers:
+                cg_tape_replay refuses such a recording */
 };
 
 /* Applies `op` to `n_in` operands and records it. The result belongs to the

@@ -92,6 +92,38 @@ CG_API bool cg_tape_set_recording(cg_tape *tape, bool on);
 /* Is recording on? */
 CG_API bool cg_tape_recording(const cg_tape *tape);
 
+/* ---- replay: the recording runs again ---- */
+
+/* Computes everything that was recorded on the tape once more, in its order and
+ * where it lies, with the values that leaves and borrowed memory (cg_borrow)
+ * have now: results are what recording the same ops again would give, bit for
+ * bit, at the cost of the arithmetic alone. For work of which only the numbers
+ * change, such as training on windows of one length or inference symbol by
+ * symbol:
+ *
+ *     cg_tensor *loss = window_loss(tape, x);     // recorded once
+ *     for (;;) {
+ *       cg_params_zero_grad(params);
+ *       cg_backward(tape, loss);
+ *       cg_optimizer_step(sgd, NULL);
+ *       next_window(x);                           // the borrowed memory
+ *       cg_tape_replay(tape);
+ *     }
+ *
+ * What is not computed again: constants (cg_input, cg_full, random numbers, a
+ * value carried over a rewind), what was computed with recording off, and what
+ * the program decided as it recorded (shapes, lengths, branches). A gradient
+ * recorded with CG_CREATE_GRAPH is part of the recording; retained gradients
+ * of results begin at 0 again. Hooks are not called.
+ *
+ * Refused (STATE) from inside of a walk, where a leaf came to require a
+ * gradient or ceased to, and where an op cannot run again (cg_op's `once`):
+ * dropout would repeat its mask, and the functions of cg_checkpoint and
+ * cg_custom were called when they were recorded. An op that fails, such as one
+ * whose index is now out of range, leaves its error on the tape; what comes
+ * behind it is not computed. NOMEM or LIMIT, at the first replay. */
+CG_API cg_status cg_tape_replay(cg_tape *tape);
+
 /* ---- scopes: names for parts of the graph ---- */
 
 /* Opens a scope inside the current one. Scopes name ops in errors, drawings
@@ -113,7 +145,7 @@ CG_API const char *cg_scope_path(const cg_tape *tape, const cg_tensor *x,
 CG_API cg_tensor *cg_input(cg_tape *tape, cg_dtype dtype, int rank,
                            const int64_t *shape, const void *data);
 /* The caller's row-major memory, not copied: it must stay unchanged until the
- * tape is rewound past this point. */
+ * tape is rewound past this point, or until cg_tape_replay. */
 CG_API cg_tensor *cg_borrow(cg_tape *tape, cg_dtype dtype, int rank,
                             const int64_t *shape, const void *data);
 /* Every element `value`, rounded to the element type; for an integer type cut
