@@ -1,11 +1,16 @@
 /* op_arith.c - elementwise arithmetic of two operands, or with a number. */
 #include "op_map.h"
+#include "product.h"
 
 /* ---- what the family shares ---- */
 
 typedef struct scalar_attr {
   double c;
 } scalar_attr;
+
+static double number(const cg_call *call) {
+  return ((const scalar_attr *)call->attr)->c;
+}
 
 static const cg_op_case pair_cases[] = {
     {"f[] f[]", NULL},          {"f[3] f[3]", NULL},
@@ -21,9 +26,29 @@ static const cg_op_case pair_cases[] = {
     return op_map(call, out, &kernel_##name, 0);                          \
   }
 
+/* The forward function of an op that graphs of scalars are made of: a result of
+ * rank 0, whose operands have one element, is EXPR, the kernel's expression. */
+#define FORWARD(name, c, EXPR)                                            \
+  static cg_status name##_forward(const cg_call *call, cg_tensor *out) {  \
+    if (out->rank) return op_map_arrays(call, out, &kernel_##name, c);    \
+    if (out->dtype == CG_F32)                                             \
+      ONE(float, EXPR);                                                   \
+    else                                                                  \
+      ONE(double, EXPR);                                                  \
+    return CG_OK;                                                         \
+  }
+#define ONE(type, EXPR)          \
+  do {                           \
+    typedef type T;              \
+    *(T *)out->data = (T)(EXPR); \
+  } while (0)
+#define A (*(const T *)call->in[0]->data)
+#define B (*(const T *)call->in[1]->data)
+#define C ((T)number(call))
+
 /* ---- add ---- */
 
-FORWARD2(add)
+FORWARD(add, 0, A + B)
 
 static void add_vjp(cg_vjp *v) {
   cg_vjp_give(v, 0, cg_vjp_gy(v));
@@ -48,7 +73,7 @@ cg_tensor *cg_add(cg_tape *tape, cg_tensor *a, cg_tensor *b) {
 
 /* ---- sub ---- */
 
-FORWARD2(sub)
+FORWARD(sub, 0, A - B)
 
 static void sub_vjp(cg_vjp *v) {
   cg_vjp_give(v, 0, cg_vjp_gy(v));
@@ -74,7 +99,7 @@ cg_tensor *cg_sub(cg_tape *tape, cg_tensor *a, cg_tensor *b) {
 
 /* ---- mul ---- */
 
-FORWARD2(mul)
+FORWARD(mul, 0, PRODUCT(A, B))
 
 static void mul_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
@@ -102,7 +127,7 @@ cg_tensor *cg_mul(cg_tape *tape, cg_tensor *a, cg_tensor *b) {
 
 /* ---- div ---- */
 
-FORWARD2(div)
+FORWARD(div, 0, A / B)
 
 static void div_vjp(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
@@ -203,10 +228,6 @@ cg_tensor *cg_pow(cg_tape *tape, cg_tensor *a, cg_tensor *b) {
 
 /* ---- with a number ---- */
 
-static double number(const cg_call *call) {
-  return ((const scalar_attr *)call->attr)->c;
-}
-
 static cg_tensor *record_scalar(cg_tape *tape, const cg_op *op, cg_tensor *x,
                                 double c) {
   scalar_attr attr = {c};
@@ -220,9 +241,7 @@ static const cg_op_case scalar_cases[] = {
     {"f[2,3,19]", &some_number},
 };
 
-static cg_status add_scalar_forward(const cg_call *call, cg_tensor *out) {
-  return op_map(call, out, &kernel_add_scalar, number(call));
-}
+FORWARD(add_scalar, number(call), A + C)
 
 static void add_scalar_vjp(cg_vjp *v) { cg_vjp_give(v, 0, cg_vjp_gy(v)); }
 
@@ -243,9 +262,7 @@ cg_tensor *cg_add_scalar(cg_tape *tape, cg_tensor *x, double c) {
   return record_scalar(tape, &cg_op_add_scalar, x, c);
 }
 
-static cg_status mul_scalar_forward(const cg_call *call, cg_tensor *out) {
-  return op_map(call, out, &kernel_mul_scalar, number(call));
-}
+FORWARD(mul_scalar, number(call), PRODUCT(A, C))
 
 static void mul_scalar_vjp(cg_vjp *v) {
   const scalar_attr *attr = cg_vjp_attr(v);

@@ -2,9 +2,9 @@
  * 2 n nodes, recorded anew each time and walked back.
  *
  * With c = 0.99, the peers' graph, gradients fall below the least normal number
- * after 70,000 steps, and a product that gives such a number takes the
- * processor some 150 cycles, whoever asks for it, unless the thread flushes
- * such numbers to zero, as some rows do. The rows of chains have a c so near to
+ * after 70,000 steps. A product that gives such a number takes the processor
+ * some 150 cycles, so products of scalars give it in another way (product.h);
+ * some rows flush such numbers to zero. The rows of chains have a c so near to
  * 1 that only memory tells a large graph from a small one.
  */
 #include <chronograd/engine.h>
