@@ -79,22 +79,28 @@ static cg_tensor *complete(walk *w, cg_tensor *x) {
   return x->slot;
 }
 
-static void visit(walk *w, cg_tensor *x) {
-  if (w->functional && !(x->flags & T_PATH)) return;
-  uint32_t scope = w->tape->scope;
-  w->tape->scope = x->scope;
+/* v is the walk's, and has the visited node filled in. */
+static inline void visit(walk *w, cg_tensor *x, cg_vjp *v) {
+  if (!(x->flags & v->wanted)) return; /* not between inputs and outputs */
+  cg_tape *tape = w->tape;
+  tape->scope = x->scope;
   cg_tensor *gy = complete(w, x);
-  bool given = gy;
-  if (gy && x->flags & (T_HOOK | T_RETAIN | T_OUTPUT)) gy = look_at(w, x, gy);
-  struct cg_vjp v = {.tape = w->tape, .walk = w, .node = x, .gy = gy};
-  if (gy && w->tape->watch)
-    watch_rule(&v);
-  else if (gy)
-    x->op->vjp(&v);
-  w->tape->scope = scope;
-  if (!given || w->recorded) return;
-  if (gy && !(x->flags & T_TARGET)) tape_release(w->tape, gy);
-  tape_drop_frame(w->tape);
+  if (!gy) return;
+  if (x->flags & (T_HOOK | T_RETAIN | T_OUTPUT)) gy = look_at(w, x, gy);
+  if (gy) {
+    v->node = x;
+    v->gy = gy;
+    v->in = t_in(x);
+    v->n_in = x->n_in;
+    v->pieces_end = NULL;
+    if (tape->watch)
+      watch_rule(v);
+    else
+      x->op->vjp(v);
+  }
+  if (w->recorded) return;
+  if (gy && !(x->flags & T_TARGET)) tape_release(tape, gy);
+  tape_drop_frame(tape);
 }
 
 /* Frees what an interrupted walk left in slots. */
@@ -161,14 +167,20 @@ static void plant(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
 /* ---- cg_backward ---- */
 
 static void visit_sorted(walk *w) {
+  cg_tape *tape = w->tape;
   const char *next = (const char *)w->sort.below;
-  for (size_t i = 0; i < w->sort.count && !w->tape->error.status; i++) {
+  cg_vjp v = {.tape = tape,
+              .walk = w,
+              .wanted = w->functional ? T_PATH : T_GRAD};
+  const uint32_t scope = tape->scope;
+  for (size_t i = 0; i < w->sort.count && !tape->error.status; i++) {
     if (next) {
       __builtin_prefetch(next -= NODE_BYTES / 2);
       __builtin_prefetch(next -= NODE_BYTES / 2);
     }
-    visit(w, walk_node(w, i));
+    visit(w, walk_node(w, i), &v);
   }
+  tape->scope = scope;
 }
 
 void walk_visit(walk *w) {

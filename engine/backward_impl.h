@@ -53,7 +53,9 @@ typedef struct walk {
 struct cg_vjp {
   cg_tape *tape;
   walk *walk;
-  cg_tensor *node, *gy;
+  uint16_t wanted; /* the flag of operands that need a gradient */
+  uint32_t n_in;
+  cg_tensor *node, *gy, **in; /* in[0..n_in): the node's operands */
   const char *pieces_end; /* of those of gy that were given */
 };
 

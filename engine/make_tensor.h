@@ -86,8 +86,9 @@ static inline void copy_attr(void *to, const void *attr, size_t size) {
   for (; size; size--) *y++ = *x++;
 }
 
-/* Makes x a temporary of the current frame. */
-static inline void become_temp(cg_tape *tape, cg_tensor *x) {
+/* Makes x, a block of so many bytes, a temporary of the current frame. */
+static inline void become_temp(cg_tape *tape, cg_tensor *x, size_t bytes) {
+  x->pool_class = (uint8_t)pool_class(bytes);
   x->flags |= T_TEMP;
   x->refs = 1; /* the frame's */
   x->prev = tape->frame;
@@ -95,13 +96,13 @@ static inline void become_temp(cg_tape *tape, cg_tensor *x) {
   if (x->flags & T_VIEW) tape_retain(t_in(x)[0]);
 }
 
-/* `scalar` is what the caller knows when it is compiled: rank 0 and no view. */
+/* `pooled` says that the tape's mode is MODE_TEMP, `scalar` is what the caller
+ * knows when it is compiled: rank 0 and no view. */
 INLINE cg_tensor *make(cg_tape *tape, const cg_op *op, const cg_spec *spec,
                        cg_tensor *const *in, int n_in, const void *attr,
-                       bool scalar) {
+                       bool scalar, bool pooled) {
   const int rank = scalar ? 0 : spec->rank;
   const bool is_view = scalar ? false : spec->is_view;
-  const bool pooled = tape->mode == MODE_TEMP;
   size_t bytes;
   if (scalar)
     bytes = dtype_size(spec->dtype);
@@ -139,7 +140,7 @@ INLINE cg_tensor *make(cg_tape *tape, const cg_op *op, const cg_spec *spec,
   cg_tensor **operands = (cg_tensor **)(void *)(x->dims + 2 * rank);
   for (int i = 0; i < n_in; i++) operands[i] = in[i];
   if (pooled) {
-    become_temp(tape, x);
+    become_temp(tape, x, l.total);
     return x;
   }
   if (op && op->attr_size) copy_attr(operands + n_in, attr, op->attr_size);

@@ -231,7 +231,7 @@ cg_tensor *cg_pow(cg_tape *tape, cg_tensor *a, cg_tensor *b) {
 static cg_tensor *record_scalar(cg_tape *tape, const cg_op *op, cg_tensor *x,
                                 double c) {
   scalar_attr attr = {c};
-  return cg_record(tape, op, &x, 1, &attr);
+  return record_one(tape, op, x, &attr);
 }
 
 static const scalar_attr some_number = {-1.7};
@@ -252,7 +252,7 @@ const cg_op cg_op_add_scalar = {
     .min_in = 1,
     .max_in = 1,
     .attr_size = sizeof(scalar_attr),
-    .infer = op_map_infer,
+    .infer = cg_spec_broadcast,
     .forward = add_scalar_forward,
     .vjp = add_scalar_vjp,
     CG_CASES(scalar_cases),
@@ -276,7 +276,7 @@ const cg_op cg_op_mul_scalar = {
     .min_in = 1,
     .max_in = 1,
     .attr_size = sizeof(scalar_attr),
-    .infer = op_map_infer,
+    .infer = cg_spec_broadcast,
     .forward = mul_scalar_forward,
     .vjp = mul_scalar_vjp,
     CG_CASES(scalar_cases),
@@ -307,7 +307,7 @@ const cg_op cg_op_pow_scalar = {
     .min_in = 1,
     .max_in = 1,
     .attr_size = sizeof(scalar_attr),
-    .infer = op_map_infer,
+    .infer = cg_spec_broadcast,
     .forward = pow_scalar_forward,
     .vjp = pow_scalar_vjp,
     CG_CASES(scalar_cases),

@@ -28,16 +28,20 @@ static inline void spec_like(cg_spec *spec, const cg_tensor *x) {
  * types, broadcast to; or an error that names the shapes (record.c). */
 cg_status call_broadcast(const cg_call *call, cg_dtype dtype, cg_spec *spec);
 
-/* One operand without attributes. */
-static inline cg_tensor *record1(cg_tape *tape, const cg_op *op, cg_tensor *x) {
-  return cg_record(tape, op, &x, 1, NULL);
-}
+/* cg_record of a complete op of one or two operands, with the attributes that
+ * it has (record.c). */
+cg_tensor *record_one(cg_tape *tape, const cg_op *op, cg_tensor *x,
+                      const void *attr);
+cg_tensor *record_two(cg_tape *tape, const cg_op *op, cg_tensor *a,
+                      cg_tensor *b, const void *attr);
 
-/* Two operands without attributes. */
+/* The same without attributes. */
+static inline cg_tensor *record1(cg_tape *tape, const cg_op *op, cg_tensor *x) {
+  return record_one(tape, op, x, NULL);
+}
 static inline cg_tensor *record2(cg_tape *tape, const cg_op *op, cg_tensor *a,
                                  cg_tensor *b) {
-  cg_tensor *in[] = {a, b};
-  return cg_record(tape, op, in, 2, NULL);
+  return record_two(tape, op, a, b, NULL);
 }
 
 #endif

@@ -43,9 +43,3 @@ void op_map_in_place(cg_tensor *out, const kernel_map *f) {
     y += (size_t)n * size;
   }
 }
-
-cg_status op_map_infer(const cg_call *call, cg_spec *spec) {
-  spec_like(spec, call->in[0]);
-  if (dtype_is_float(call->in[0]->dtype)) return CG_OK;
-  return cg_call_want_float(call, 0);
-}

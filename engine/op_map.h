@@ -22,7 +22,4 @@ static inline cg_status op_map(const cg_call *call, cg_tensor *out,
 /* out = f(out), for a contiguous out of a float type. */
 void op_map_in_place(cg_tensor *out, const kernel_map *f);
 
-/* The shape and type of one float operand. */
-cg_status op_map_infer(const cg_call *call, cg_spec *spec);
-
 #endif

@@ -47,7 +47,7 @@ const cg_op cg_op_sqrt0 = {
     .derivative = "gx = gy / (2 y), 0 where y = 0",
     .min_in = 1,
     .max_in = 1,
-    .infer = op_map_infer,
+    .infer = cg_spec_broadcast,
     .forward = sqrt0_forward,
     .vjp = sqrt0_vjp,
     CG_CASES(sqrt0_cases),

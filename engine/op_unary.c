@@ -24,7 +24,7 @@ static const cg_op_case pair_cases[] = {
       .derivative = rule,                                                    \
       .min_in = 1,                                                           \
       .max_in = 1,                                                           \
-      .infer = op_map_infer,                                                 \
+      .infer = cg_spec_broadcast,                                            \
       .forward = op_name##_forward,                                          \
       .vjp = op_name##_vjp,                                                  \
       CG_CASES(one_cases),                                                   \

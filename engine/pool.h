@@ -45,11 +45,14 @@ static inline cg_status pool_get(pool *p, size_t size, void **out) {
   return pool_get_slow(p, size, out);
 }
 
-/* Gives it back, with the size it was asked for. */
-static inline void pool_put(pool *p, void *block, size_t size) {
-  struct pool_block *b = block, **list = &p->free[pool_class(size)];
+/* Gives it back, with the class of the size it was asked for, or the size. */
+static inline void pool_put_class(pool *p, void *block, size_t class_of) {
+  struct pool_block *b = block, **list = &p->free[class_of];
   b->next = *list;
   *list = b;
+}
+static inline void pool_put(pool *p, void *block, size_t size) {
+  pool_put_class(p, block, pool_class(size));
 }
 
 #endif

@@ -217,11 +217,46 @@ static inline bool sound(const cg_call *call, const cg_op *op,
   return plain || is_sound(call, spec);
 }
 
+/* Makes the result that `spec` describes, computes and records it; `scalar` and
+ * `pooled` as for make. */
+INLINE cg_tensor *compute(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
+                          int n_in, const void *attr, const cg_spec *spec,
+                          bool scalar, bool pooled) {
+  const cg_call call = {tape, op, in, n_in, attr};
+  cg_tensor *y = make(tape, op, spec, in, n_in, attr, scalar, pooled);
+  if (!y) return NULL;
+  if (scalar || !spec->is_view) {
+    cg_status status = op->forward(&call, y);
+    if (tape->scratch) tape_drop_scratch(tape);
+    if (status) return cg_tape_fail(tape, status, op->name, NULL);
+  }
+  if (!pooled) link_result(tape, op, in, n_in, y);
+  return y;
+}
+
+/* Are all operands scalars of one float type, and is the result another? */
+static inline bool of_scalars(const cg_op *op, cg_tensor *const *in, int n_in) {
+  if (n_in < 1 || op->infer != cg_spec_broadcast || !op->forward) return false;
+  unsigned rank = 0, types = 0;
+  for (int i = 0; i < n_in; i++) {
+    rank |= in[i]->rank;
+    types |= in[i]->dtype ^ in[0]->dtype;
+  }
+  return !(rank | types) && dtype_is_float(in[0]->dtype);
+}
+
 /* One application to operands that are on the tape. Nearly all have one or two,
  * a number that the caller knows when it is compiled, and graphs of scalars
  * have no other results than scalars. */
 INLINE cg_tensor *apply(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
                         int n_in, const void *attr) {
+  const bool pooled = tape->mode == MODE_TEMP;
+  if (of_scalars(op, in, n_in)) {
+    cg_spec scalar;
+    scalar.dtype = (cg_dtype)in[0]->dtype;
+    return pooled ? compute(tape, op, in, n_in, attr, &scalar, true, true)
+                  : compute(tape, op, in, n_in, attr, &scalar, true, false);
+  }
   const cg_call call = {tape, op, in, n_in, attr};
   cg_spec spec;
   spec.rank = -1; /* a rule that says nothing is refused */
@@ -229,17 +264,7 @@ INLINE cg_tensor *apply(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
   cg_status status = op->infer(&call, &spec);
   if (status) return cg_tape_fail(tape, status, op->name, NULL);
   if (!sound(&call, op, &spec)) return NULL;
-  const bool scalar = spec.rank == 0 && !spec.is_view;
-  cg_tensor *y = scalar ? make(tape, op, &spec, in, n_in, attr, true)
-                        : make(tape, op, &spec, in, n_in, attr, false);
-  if (!y) return NULL;
-  if (scalar || !spec.is_view) {
-    status = op->forward(&call, y);
-    if (tape->scratch) tape_drop_scratch(tape);
-    if (status) return cg_tape_fail(tape, status, op->name, NULL);
-  }
-  if (tape->mode != MODE_TEMP) link_result(tape, op, in, n_in, y);
-  return y;
+  return compute(tape, op, in, n_in, attr, &spec, false, pooled);
 }
 
 static cg_tensor *apply_watched(cg_tape *tape, const cg_op *op,
@@ -271,24 +296,32 @@ static cg_tensor *record_many(cg_tape *tape, const cg_op *op,
   return y;
 }
 
-/* The same for 1 or 2 operands on a tape that nobody watches. */
-INLINE cg_tensor *record_few(cg_tape *tape, const cg_op *op,
-                             cg_tensor *const *in, int n_in,
-                             const void *attr) {
-  cg_tensor *a = tape_operand(tape, in[0], op->name, 0);
-  cg_tensor *b = a && n_in > 1 ? tape_operand(tape, in[1], op->name, 1) : a;
-  cg_tensor *const resolved[2] = {a, b};
-  return b ? apply(tape, op, resolved, n_in, attr) : NULL;
+/* Of one or two operands nearly all ops are, on tapes that nobody watches. */
+cg_tensor *record_one(cg_tape *tape, const cg_op *op, cg_tensor *x,
+                      const void *attr) {
+  if (!tape || tape->error.status) return NULL;
+  if (tape->watch) return record_many(tape, op, &x, 1, attr);
+  cg_tensor *const in[] = {tape_operand(tape, x, op->name, 0)};
+  return in[0] ? apply(tape, op, in, 1, attr) : NULL;
+}
+
+cg_tensor *record_two(cg_tape *tape, const cg_op *op, cg_tensor *a,
+                      cg_tensor *b, const void *attr) {
+  cg_tensor *in[] = {a, b};
+  if (!tape || tape->error.status) return NULL;
+  if (tape->watch) return record_many(tape, op, in, 2, attr);
+  in[0] = tape_operand(tape, a, op->name, 0);
+  in[1] = in[0] ? tape_operand(tape, b, op->name, 1) : NULL;
+  return in[1] ? apply(tape, op, in, 2, attr) : NULL;
 }
 
 cg_tensor *cg_record(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
                      int n_in, const void *attr) {
   if (!tape || tape->error.status) return NULL;
   if (!complete(tape, op, in, n_in, attr)) return NULL;
-  if (tape->watch || n_in < 1 || n_in > 2)
-    return record_many(tape, op, in, n_in, attr);
-  return n_in == 1 ? record_few(tape, op, in, 1, attr)
-                   : record_few(tape, op, in, 2, attr);
+  if (n_in == 1) return record_one(tape, op, in[0], attr);
+  if (n_in == 2) return record_two(tape, op, in[0], in[1], attr);
+  return record_many(tape, op, in, n_in, attr);
 }
 
 /* ---- constants ---- */

@@ -10,6 +10,7 @@
 
 #include "backward_impl.h"
 #include "gemm_operand.h"
+#include "inline.h"
 #include "kernel.h"
 #include "watch.h"
 
@@ -156,16 +157,16 @@ void slot_drop(walk *w, cg_tensor *x) {
 /* ---- what derivative rules see ---- */
 
 cg_tape *cg_vjp_tape(const cg_vjp *v) { return v->tape; }
-int cg_vjp_count(const cg_vjp *v) { return (int)v->node->n_in; }
+int cg_vjp_count(const cg_vjp *v) { return (int)v->n_in; }
 const void *cg_vjp_attr(const cg_vjp *v) { return t_attr(v->node); }
 cg_dtype cg_vjp_in_dtype(const cg_vjp *v, int i) {
-  return (cg_dtype)t_in(v->node)[i]->dtype;
+  return (cg_dtype)v->in[i]->dtype;
 }
 
-int cg_vjp_in_rank(const cg_vjp *v, int i) { return t_in(v->node)[i]->rank; }
+int cg_vjp_in_rank(const cg_vjp *v, int i) { return v->in[i]->rank; }
 
 const int64_t *cg_vjp_in_shape(const cg_vjp *v, int i) {
-  return t_shape(t_in(v->node)[i]);
+  return t_shape(v->in[i]);
 }
 
 /* x, if its value is still what was recorded. */
@@ -185,19 +186,18 @@ cg_tensor *cg_vjp_in(cg_vjp *v, int i) {
     return cg_tape_fail(v->tape, CG_ERR_ARG, v->node->op->name,
                         "the derivative rule asks for operand %d of %d", i,
                         cg_vjp_count(v));
-  return unmodified(v, t_in(v->node)[i]);
+  return unmodified(v, v->in[i]);
 }
 
 cg_tensor *cg_vjp_out(cg_vjp *v) { return unmodified(v, v->node); }
 
 bool cg_vjp_needs(const cg_vjp *v, int i) {
-  uint16_t flag = v->walk->functional ? T_PATH : T_GRAD;
-  return i >= 0 && i < cg_vjp_count(v) && t_in(v->node)[i]->flags & flag;
+  return (uint32_t)i < v->n_in && v->in[i]->flags & v->wanted;
 }
 
 /* Is g, which is not like operand i, a gradient that it can take? */
 static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
-  const cg_tensor *x = t_in(v->node)[i];
+  const cg_tensor *x = v->in[i];
   int64_t shape[CG_MAX_RANK];
   int rank = g->rank;
   memcpy(shape, t_shape(g), sizeof(int64_t) * (size_t)rank);
@@ -228,17 +228,38 @@ static void note_piece(cg_vjp *v, cg_tensor *g) {
       (const char *)g->data + (size_t)t_numel(g) * dtype_size(g->dtype);
 }
 
-void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
+/* cg_vjp_give to an operand that needs it. */
+NOINLINE static void give(cg_vjp *v, int i, cg_tensor *g) {
   cg_tape *tape = v->tape;
-  if (!g || tape->error.status || !cg_vjp_needs(v, i)) return;
-  cg_tensor *x = t_in(v->node)[i];
-  g = tape_operand(tape, g, v->node->op->name, i);
+  cg_tensor *x = v->in[i];
+  if (g != v->gy) g = tape_operand(tape, g, v->node->op->name, i);
   if (!g) return;
   const bool same = t_same_shape(g, x);
   if (!(same && g->dtype == x->dtype) && !fits(v, i, g)) return;
   if (tracing(tape)) trace_given(v, i, g);
   if (g->flags & T_VIEW) note_piece(v, g);
   if (!tape->error.status) add(v->walk, x, g, same);
+}
+
+/* Is g, in a plain walk that nobody watches, the first contribution to x, which
+ * has its shape? Of nearly all results it is the only one. */
+static inline bool is_first(const cg_vjp *v, const cg_tensor *x,
+                            const cg_tensor *g) {
+  const cg_tape *tape = v->tape;
+  return !x->slot && !(x->flags & T_PROXY) &&
+         (g->flags & (T_TEMP | T_VIEW)) == T_TEMP && tape->mode == MODE_TEMP &&
+         g->check == tape_check_word(tape, g) && g->tape == tape &&
+         g->dtype == x->dtype && t_same_shape(g, x) &&
+         !(tape->watch | v->walk->recorded);
+}
+
+void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
+  if (!g || v->tape->error.status || !cg_vjp_needs(v, i)) return;
+  cg_tensor *x = v->in[i];
+  if (is_first(v, x, g))
+    put(x, g);
+  else
+    give(v, i, g);
 }
 
 /* A tracer gets the product by itself, so that the sum is added up the same way
@@ -255,7 +276,7 @@ void cg_vjp_give_matmul(cg_vjp *v, int i, cg_tensor *a, cg_tensor *b, bool ta,
                         bool tb) {
   walk *w = v->walk;
   if (!a || !b || w->tape->error.status || !cg_vjp_needs(v, i)) return;
-  cg_tensor *x = t_in(v->node)[i];
+  cg_tensor *x = v->in[i];
   gemm_args g;
   if (w->recorded || x->rank != 2 || !gemm_operands(a, ta, b, tb, &g) ||
       g.dtype != (cg_dtype)x->dtype || g.m != x->dims[0] ||

@@ -169,9 +169,13 @@ void cg_vjp_give_select(cg_vjp *v, int i, cg_tensor *g, int axis,
 
 /* ---- and receiving ---- */
 
+static cg_tensor *filled(cg_tensor *gy) {
+  slot_fill_rest(gy);
+  return gy;
+}
+
 cg_tensor *cg_vjp_gy(const cg_vjp *v) {
-  slot_fill(v->gy);
-  return v->gy;
+  return slot_partial(v->gy) ? filled(v->gy) : v->gy;
 }
 
 cg_tensor *cg_vjp_gy_head(cg_vjp *v, int axis, int64_t unit) {

@@ -6,9 +6,10 @@
 
 cg_tensor *tape_new_tensor(cg_tape *tape, const cg_op *op, const cg_spec *spec,
                            cg_tensor *const *in, int n_in, const void *attr) {
+  const bool pooled = tape->mode == MODE_TEMP;
   if (spec->rank == 0 && !spec->is_view)
-    return make(tape, op, spec, in, n_in, attr, true);
-  return make(tape, op, spec, in, n_in, attr, false);
+    return make(tape, op, spec, in, n_in, attr, true, pooled);
+  return make(tape, op, spec, in, n_in, attr, false, pooled);
 }
 
 size_t tape_bytes_of(const cg_tensor *x) {
@@ -73,11 +74,9 @@ cg_status cg_tape_reserve(cg_tape *tape, size_t bytes) {
 void tape_free_temp(cg_tape *tape, cg_tensor *x) {
   for (cg_tensor *base; x; x = base) {
     base = x->flags & T_VIEW ? t_in(x)[0] : NULL;
-    size_t bytes = (size_t)t_numel(x) * dtype_size(x->dtype);
-    layout l = plan(x->op, x->rank, base, (int)x->n_in, bytes, true);
     x->check = 0;
     if (x->flags & T_PIECE) base->pieces--;
-    pool_put(&tape->pool, x, l.total);
+    pool_put_class(&tape->pool, x, x->pool_class);
     if (base && (!(base->flags & T_TEMP) || --base->refs)) return;
   }
 }

@@ -80,6 +80,7 @@ struct cg_tensor {
   uint8_t dtype;
   uint8_t rank;
   uint8_t axis_given;
+  uint8_t pool_class; /* TEMP: of its block */
   int64_t dims[];
 };
 
@@ -111,7 +112,9 @@ static inline bool dtype_is_float(int dtype) {
 
 /* Bytes of an element of a known type. */
 static inline size_t dtype_size(int dtype) {
-  return dtype == CG_U8 ? 1 : dtype == CG_F32 ? 4 : 8;
+  const unsigned sizes =
+      4 << 4 * CG_F32 | 8 << 4 * CG_F64 | 8 << 4 * CG_I64 | 1 << 4 * CG_U8;
+  return sizes >> 4 * dtype & 15;
 }
 
 /* The leaf that a proxy stands for. */
