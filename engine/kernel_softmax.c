@@ -4,19 +4,21 @@
  * exponential overflows and one of them is 1. A row that holds a NaN or an
  * infinity above, or nothing but -inf, has no softmax: it becomes NaN.
  *
- * Exponentials are taken of whole blocks, the last one padded (see
- * kernel_map.c), and are summed in a fixed order: a row's result does not
+ * Elements are taken in whole blocks, of which the last one overlaps the one
+ * before, and exponentials are summed in a fixed order: a row's result does not
  * depend on where the row lies, nor on its strides.
  */
 #include <math.h>
 
 #include "inline.h"
 #include "kernel.h"
+#include "kernel_exp.h"
 
 #ifdef CG_HAVE_LIBMVEC
 #define CG_VECTOR __attribute__((simd("notinbranch")))
-CG_VECTOR float expf(float);
 CG_VECTOR double exp(double);
+CG_VECTOR float logf(float);
+CG_VECTOR double log(double);
 #endif
 
 /* A row is worked through in chunks that stay in the nearest cache; a chunk's
@@ -24,12 +26,13 @@ CG_VECTOR double exp(double);
 enum { LANES = 16, CHUNK = 512 };
 
 /* A loop over j that stays a loop, and so becomes whole vectors: unrolled, GCC
- * would vectorise the loop around it instead. */
+ * would vectorise the loop around it instead, or nothing. */
 #if defined(__GNUC__) && !defined(__clang__)
-#define IN_LANES _Pragma("GCC unroll 1") for (int j = 0; j < LANES; j++)
+#define FOR_J(n) _Pragma("GCC unroll 1") for (int j = 0; j < (n); j++)
 #else
-#define IN_LANES for (int j = 0; j < LANES; j++)
+#define FOR_J(n) for (int j = 0; j < (n); j++)
 #endif
+#define IN_LANES FOR_J(LANES)
 
 /* The first, if it is larger; never a NaN unless the second is. */
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
@@ -40,62 +43,89 @@ enum { LANES = 16, CHUNK = 512 };
 
 /* ---- one row, for type T with exponential EXP ---- */
 
-/*   max     the largest element, -inf if there is none
- *   exps    e[k] = exp(x[k] - m - c) for 0 <= k < n <= CHUNK; returns the sum
- *   chunk   the same for x with steps
- *   sum     the sum of exp(x[k] - m) over the whole row */
+/* The sum of TERM, of an element X, over n > 0 elements, of which there are not
+ * many; that of `none` is 0. */
+#define SUM(name, S, T, TERM, none)                                          \
+  INLINE double name##_##S(int64_t n, const T *x, T m) {                     \
+    T lane[LANES], block[LANES];                                             \
+    if (n < LANES) x = block_##S(n, x, block, none), n = LANES;              \
+    const int before = (int)(-n & (LANES - 1)); /* that two blocks hold */   \
+    (void)m;                                                                 \
+    IN_LANES {                                                               \
+      const T X = x[n - LANES + j];                                          \
+      lane[j] = TERM;                                                        \
+    }                                                                        \
+    IN_LANES lane[j] = j < before ? 0 : lane[j];                             \
+    for (int64_t k = 0; k < n - LANES; k += LANES)                           \
+      IN_LANES {                                                             \
+        const T X = x[k + j];                                                \
+        lane[j] += TERM;                                                     \
+      }                                                                      \
+    FOR_J(8) lane[j] += lane[j + 8];                                         \
+    FOR_J(4) lane[j] += lane[j + 4];                                         \
+    return (double)((lane[0] + lane[2]) + (lane[1] + lane[3]));              \
+  }
+
+/*   block      n < LANES elements, and then others that do not matter
+ *   chunk      n <= CHUNK elements side by side
+ *   sum        their sum
+ *   sum_exps   the sum of exp(x[k] - m)
+ *   exps       e[k] = c exp(x[k] - a - b)
+ * of a whole row:
+ *   max        the largest element, -inf if there is none
+ *   total      the sum of exp(x[k] - m) */
 #define ROW_PARTS(S, T, EXP)                                                 \
+  INLINE const T *block_##S(int64_t n, const T *x, T *block, T other) {      \
+    const int some = (int)n;                                                 \
+    IN_LANES block[j] = j < some ? x[j] : other;                             \
+    return block;                                                            \
+  }                                                                          \
+  INLINE const T *chunk_##S(int64_t n, const T *x, int64_t sx, T *copy) {    \
+    if (sx == 1) return x;                                                   \
+    for (int64_t k = 0; k < n; k++) copy[k] = x[k * sx];                     \
+    return copy;                                                             \
+  }                                                                          \
+  SUM(sum, S, T, X, 0)                                                       \
+  SUM(sum_exps, S, T, EXP(X - m), (T)-INFINITY)                              \
+  INLINE void exps_##S(int64_t n, T *restrict e, const T *restrict x, T a,   \
+                       T b, T c) {                                           \
+    T block[LANES];                                                          \
+    if (n < LANES) {                                                         \
+      block_##S(n, x, block, a);                                             \
+      IN_LANES block[j] = c * EXP(block[j] - a - b);                         \
+      for (int64_t k = 0; k < n; k++) e[k] = block[k];                       \
+      return;                                                                \
+    }                                                                        \
+    for (int64_t k = 0; k < n - LANES; k += LANES)                           \
+      IN_LANES e[k + j] = c * EXP(x[k + j] - a - b);                         \
+    IN_LANES e[n - LANES + j] = c * EXP(x[n - LANES + j] - a - b);           \
+  }                                                                          \
   INLINE T max_##S(int64_t n, const T *x, int64_t sx) {                      \
-    T lane[LANES], m = (T)-INFINITY;                                         \
-    int64_t i = 0;                                                           \
-    if (sx == 1 && n >= LANES) {                                             \
-      IN_LANES lane[j] = x[j];                                               \
-      for (i = LANES; i + LANES <= n; i += LANES)                            \
-        IN_LANES lane[j] = LARGER(x[i + j], lane[j]);                        \
-      for (int j = 0; j < 8; j++) lane[j] = LARGER(lane[j], lane[j + 8]);    \
-      for (int j = 0; j < 4; j++) lane[j] = LARGER(lane[j], lane[j + 4]);    \
-      m = LARGER(LARGER(lane[0], lane[1]), LARGER(lane[2], lane[3]));        \
+    T top[LANES], block[LANES], m = (T)-INFINITY;                            \
+    if (sx != 1) {                                                           \
+      for (int64_t k = 0; k < n; k++) m = LARGER(x[k * sx], m);              \
+      return m;                                                              \
     }                                                                        \
-    for (; i < n; i++) m = LARGER(x[i * sx], m);                             \
-    return m;                                                                \
+    if (n < LANES) x = block_##S(n, x, block, m), n = LANES;                 \
+    IN_LANES top[j] = LARGER(x[n - LANES + j], m);                           \
+    for (int64_t k = 0; k < n - LANES; k += LANES)                           \
+      IN_LANES top[j] = LARGER(x[k + j], top[j]);                            \
+    FOR_J(8) top[j] = LARGER(top[j], top[j + 8]);                            \
+    FOR_J(4) top[j] = LARGER(top[j], top[j + 4]);                            \
+    return LARGER(LARGER(top[0], top[2]), LARGER(top[1], top[3]));           \
   }                                                                          \
-  INLINE double exps_##S(int64_t n, T *restrict e, const T *restrict x, T m, \
-                         T c) {                                              \
-    const int64_t whole = n / LANES * LANES;                                 \
-    T lane[LANES] = {0}, rest[LANES], four[4];                               \
-    for (int64_t k = 0; k < whole; k += LANES)                               \
-      IN_LANES e[k + j] = EXP(x[k + j] - m - c);                             \
-    if (whole < n) {                                                         \
-      const int left = (int)(n - whole);                                     \
-      IN_LANES rest[j] = j < left ? x[whole + j] : m;                        \
-      IN_LANES rest[j] = EXP(rest[j] - m - c);                               \
-      IN_LANES lane[j] = j < left ? rest[j] : 0;                             \
-      for (int j = 0; j < left; j++) e[whole + j] = rest[j];                 \
-    }                                                                        \
-    for (int64_t k = 0; k < whole; k += LANES)                               \
-      IN_LANES lane[j] += e[k + j];                                          \
-    for (int j = 0; j < 4; j++)                                              \
-      four[j] = (lane[j] + lane[j + 4]) + (lane[j + 8] + lane[j + 12]);      \
-    return (double)((four[0] + four[1]) + (four[2] + four[3]));              \
-  }                                                                          \
-  INLINE double chunk_##S(int64_t n, T *e, const T *x, int64_t sx, T m,      \
-                          T c) {                                             \
-    T dense[CHUNK];                                                          \
-    if (sx == 1) return exps_##S(n, e, x, m, c);                             \
-    for (int64_t i = 0; i < n; i++) dense[i] = x[i * sx];                    \
-    return exps_##S(n, e, dense, m, c);                                      \
-  }                                                                          \
-  INLINE double sum_##S(int64_t n, const T *x, int64_t sx, T m) {            \
-    T e[CHUNK];                                                              \
+  INLINE double total_##S(int64_t n, const T *x, int64_t sx, T m) {          \
+    T copy[CHUNK];                                                           \
     double total = 0;                                                        \
     for (int64_t k = 0; k < n; k += CHUNK) {                                 \
-      int64_t length = n - k < CHUNK ? n - k : CHUNK;                        \
-      total += chunk_##S(length, e, x + k * sx, sx, m, 0);                   \
+      const int64_t length = n - k < CHUNK ? n - k : CHUNK;                  \
+      total += sum_exps_##S(length,                                          \
+                            chunk_##S(length, x + k * sx, sx, copy), m);     \
     }                                                                        \
     return total;                                                            \
   }
 
-ROW_PARTS(f32, float, expf)
+ROW_PARTS(f32, float, exp_f32)
 ROW_PARTS(f64, double, exp)
 
 /* ---- softmax and log softmax ---- */
@@ -103,13 +133,15 @@ ROW_PARTS(f64, double, exp)
 #define SOFTMAX_ROWS(S, T, LOG)                                              \
   CG_CLONES static void softmax_##S(int64_t n, void *yy, int64_t sy,         \
                                     const void *xx, int64_t sx) {            \
-    T *y = yy, e[CHUNK];                                                     \
+    T *y = yy, e[CHUNK], copy[CHUNK];                                        \
     const T *x = xx, m = max_##S(n, x, sx);                                  \
     double total = 0;                                                        \
     for (int64_t k = 0; k < n; k += CHUNK) {                                 \
-      int64_t length = n - k < CHUNK ? n - k : CHUNK;                        \
+      const int64_t length = n - k < CHUNK ? n - k : CHUNK;                  \
       T *at = sy == 1 ? y + k : e;                                           \
-      total += chunk_##S(length, at, x + k * sx, sx, m, 0);                  \
+      exps_##S(length, at, chunk_##S(length, x + k * sx, sx, copy), m, 0,    \
+               1);                                                           \
+      total += sum_##S(length, at, 0);                                       \
       if (sy != 1)                                                           \
         for (int64_t i = 0; i < length; i++) y[(k + i) * sy] = e[i];         \
     }                                                                        \
@@ -123,7 +155,7 @@ ROW_PARTS(f64, double, exp)
                                         const void *xx, int64_t sx) {        \
     T *y = yy;                                                               \
     const T *x = xx, m = max_##S(n, x, sx);                                  \
-    const T log_s = LOG((T)sum_##S(n, x, sx, m));                            \
+    const T log_s = LOG((T)total_##S(n, x, sx, m));                            \
     if (sy == 1 && sx == 1)                                                  \
       for (int64_t i = 0; i < n; i++) y[i] = x[i] - m - log_s;               \
     else                                                                     \
@@ -145,7 +177,7 @@ SOFTMAX_ROWS(f64, double, log)
       for (int64_t i = 0; i < n; i++)                                        \
         if (isnan(x[i * sx])) result = x[i * sx];                            \
     } else {                                                                 \
-      result = m + LOG((T)sum_##S(n, x, sx, m));                             \
+      result = m + LOG((T)total_##S(n, x, sx, m));                             \
     }                                                                        \
     *(T *)y = result;                                                        \
   }
@@ -160,37 +192,37 @@ const kernel_softmax kernel_log_softmax_row = {log_softmax_f32,
 
 /* ---- cross entropy ---- */
 
-/* The gradient of a row is gy (e^(o_k - a - b) - [k = y]) where a + b is the
+/* Rows are taken together, LANES at a time, part by part: one row alone is a
+ * chain of operations that wait for each other.
+ *
+ * The gradient of a row is gy (e^(o_k - a - b) - [k = y]) where a + b is the
  * log of the sum of exponentials: a = o_y, b = loss if the loss is known and
  * small enough, else a = m and b = log sum e^(o_k - m). */
 #define CROSS_ENTROPY_ROWS(S, T, LOG)                                        \
   CG_CLONES static void losses_##S(int64_t rows, int64_t n, T *loss,         \
                                    const T *o, const int64_t *y) {           \
-    for (int64_t r = 0; r < rows; r++, o += n) {                             \
-      const T m = max_##S(n, o, 1);                                          \
-      loss[r] = LOG((T)sum_##S(n, o, 1, m)) + (m - o[y[r]]);                 \
+    T m[LANES] = {0}, s[LANES] = {0};                                        \
+    for (int64_t r = 0; r < rows; r += LANES, o += LANES * n) {              \
+      const int some = rows - r < LANES ? (int)(rows - r) : LANES;           \
+      for (int i = 0; i < some; i++) m[i] = max_##S(n, o + i * n, 1);        \
+      for (int i = 0; i < some; i++)                                         \
+        s[i] = (T)total_##S(n, o + i * n, 1, m[i]);                          \
+      IN_LANES s[j] = LOG(s[j]);                                             \
+      for (int i = 0; i < some; i++)                                         \
+        loss[r + i] = s[i] + (m[i] - o[i * n + y[r + i]]);                   \
     }                                                                        \
-  }                                                                          \
-  INLINE void scale_##S(int64_t n, T *restrict y, const T *restrict e,       \
-                        T c) {                                               \
-    for (int64_t i = 0; i < n; i++) y[i] = c * e[i];                         \
   }                                                                          \
   CG_CLONES static void losses_grad_##S(int64_t rows, int64_t n, T *go,      \
                                         const T *gy, const T *o,             \
                                         const int64_t *y, const T *loss) {   \
-    T e[CHUNK];                                                              \
     for (int64_t r = 0; r < rows; r++, o += n, go += n) {                    \
       T a = o[y[r]], b = loss ? loss[r] : (T)INFINITY;                       \
       if (!(b <= TRUSTED_LOSS)) {                                            \
         a = max_##S(n, o, 1);                                                \
-        b = LOG((T)sum_##S(n, o, 1, a));                                     \
+        b = LOG((T)total_##S(n, o, 1, a));                                   \
       }                                                                      \
-      for (int64_t k = 0; k < n; k += CHUNK) {                               \
-        int64_t length = n - k < CHUNK ? n - k : CHUNK;                      \
-        chunk_##S(length, e, o + k, 1, a, b);                                \
-        if (y[r] >= k && y[r] - k < length) e[y[r] - k] -= 1;                \
-        scale_##S(length, go + k, e, gy[r]);                                 \
-      }                                                                      \
+      exps_##S(n, go, o, a, b, gy[r]);                                       \
+      go[y[r]] -= gy[r];                                                     \
     }                                                                        \
   }
 

@@ -151,7 +151,52 @@ START_TEST(strided_cross_entropy) {
 }
 END_TEST
 
+/* Rows are taken together, but none knows of the others: 37 rows and each by
+ * itself. */
+START_TEST(losses_of_rows_and_of_one) {
+  enum { ROWS = 37, MOST = 65 };
+  static const int64_t lengths[] = {3, 16, 65};
+  const int64_t n = lengths[_i / 2];
+  double v[ROWS * MOST];
+  int64_t target[ROWS];
+  for (int i = 0; i < N_OF(v); i++) v[i] = some(i);
+  for (int r = 0; r < ROWS; r++) target[r] = r * r % n;
+  cg_tensor *o = constant_of(tape, both[_i % 2], v, CG_DIMS(ROWS, n));
+  cg_tensor *y = cg_input(tape, CG_I64, CG_DIMS(ROWS), target);
+  cg_tensor *gy = cg_full(tape, both[_i % 2], CG_DIMS(ROWS), 0.375);
+  cg_tensor *loss = cg_cross_entropy(tape, o, y);
+  cg_tensor *g = cg_cross_entropy_grad(tape, gy, o, y, loss);
+  for (int64_t r = 0; r < ROWS; r++) {
+    cg_tensor *o_r = cg_select(tape, o, 0, r), *y_r = cg_select(tape, y, 0, r);
+    cg_tensor *loss_r = cg_cross_entropy(tape, o_r, y_r);
+    cg_tensor *g_r = cg_cross_entropy_grad(
+        tape, cg_scalar(tape, both[_i % 2], 0.375), o_r, y_r, loss_r);
+    ck_assert(cg_tensor_get(loss_r, 0) == cg_tensor_get(loss, r));
+    for (int64_t k = 0; k < n; k++)
+      ck_assert(cg_tensor_get(g_r, k) == cg_tensor_get(g, r * n + k));
+  }
+  fine(tape);
+}
+END_TEST
+
 /* ---- huge and infinite logits ---- */
+
+/* Float32 probabilities e^x / (1 + e^x) keep their digits down to where the
+ * normal numbers end, and then vanish. */
+START_TEST(small_probabilities_in_float32) {
+  const cg_tensor *p;
+  for (float x = 0; x > -110; x -= 0.371f) {
+    p = cg_softmax(tape, F(CG_F32, CG_DIMS(2), x, 0), 0);
+    if (x > -87)
+      near(cg_tensor_get(p, 0), exp(x) / (1 + exp(x)), 2.5e-7);
+    else
+      ck_assert(cg_tensor_get(p, 0) >= 0 && cg_tensor_get(p, 0) < 2e-38);
+  }
+  p = cg_softmax(tape, F(CG_F32, CG_DIMS(2), -110, 0), 0);
+  ck_assert(cg_tensor_get(p, 0) == 0);
+  fine(tape);
+}
+END_TEST
 
 START_TEST(huge_logits_do_not_overflow) {
   const cg_dtype d = both[_i];
@@ -362,6 +407,8 @@ int main(void) {
   tcase_add_loop_test(tc, rows_of_any_length, 0, 15);
   tcase_add_loop_test(tc, a_row_is_a_row, 0, 6);
   tcase_add_loop_test(tc, strided_cross_entropy, 0, 2);
+  tcase_add_loop_test(tc, losses_of_rows_and_of_one, 0, 6);
+  tcase_add_test(tc, small_probabilities_in_float32);
   tcase_add_loop_test(tc, huge_logits_do_not_overflow, 0, 2);
   tcase_add_loop_test(tc, a_large_loss_still_gives_exact_gradients, 0, 2);
   tcase_add_loop_test(tc, minus_infinity_is_probability_zero, 0, 2);
