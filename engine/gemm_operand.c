@@ -26,6 +26,14 @@ bool gemm_stored(const int64_t *shape, const int64_t *strides,
   return false;
 }
 
+/* That is soon said of nearly all matrices. */
+static inline bool stored(const cg_tensor *x, bool *transposed, int64_t *ld) {
+  if (!(x->flags & T_CONTIGUOUS) || x->dims[1] == 0)
+    return gemm_stored(t_shape(x), t_strides(x), transposed, ld);
+  *ld = x->dims[1];
+  return true;
+}
+
 bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
                    gemm_args *g) {
   if (a->rank != 2 || b->rank != 2 || a->dtype != b->dtype ||
@@ -49,9 +57,9 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
       .ldc = 0,
       .ends = NULL,
       .scratch = NULL,
+      .by = GEMM_NONE,
   };
-  return gemm_stored(t_shape(a), t_strides(a), &g->ta, &g->lda) &&
-         gemm_stored(t_shape(b), t_strides(b), &g->tb, &g->ldb);
+  return stored(a, &g->ta, &g->lda) && stored(b, &g->tb, &g->ldb);
 }
 
 /* ---- kept forms ---- */
@@ -67,6 +75,16 @@ struct gemm_forms {
     bool panels; /* it is cut into such */
   } form[FORMS];
   int rows_wanted; /* so often */
+  /* What the last product with the matrix as it is, and with its transpose,
+   * came to, if it was one of those below that take less than the choice. */
+  struct gemm_outcome {
+    int64_t m; /* 0: none */
+    bool ta, tb;
+    gemm_kernel by;
+    const void *of; /* B as it was given */
+    const void *b, *ends;
+    int64_t ldb;
+  } last[2];
 };
 
 static struct gemm_forms *forms_of(cg_tape *tape, cg_tensor *proxy) {
@@ -87,18 +105,20 @@ static void *form_memory(cg_tape *tape, struct gemm_form *f, size_t bytes,
   return f->data;
 }
 
-static void use_rows(cg_tape *tape, cg_tensor *b, gemm_args *g) {
+/* False if that may be otherwise the next time. */
+static bool use_rows(cg_tape *tape, cg_tensor *b, gemm_args *g) {
   size_t bytes = kernel_gemm_rows_bytes(g);
-  struct gemm_forms *forms = bytes ? forms_of(tape, b) : NULL;
+  struct gemm_forms *forms = forms_of(tape, b);
   bool is_new;
-  if (!forms) return;
+  if (!bytes || !forms) return forms;
   if (forms->rows_wanted < FEW) {
     forms->rows_wanted++;
-    return;
+    return false;
   }
   void *form = form_memory(tape, &forms->form[ROWS], bytes, &is_new);
   if (is_new) kernel_gemm_rows_form(g, form);
   if (form) kernel_gemm_rows_use(g, form);
+  return form;
 }
 
 /* Products of other sizes may want another form than the one that is kept. */
@@ -106,29 +126,61 @@ static void use_if_suits(gemm_args *g, struct gemm_form *f, bool is_new) {
   const gemm_args without = {.tb = g->tb, .b = g->b, .ldb = g->ldb};
   kernel_gemm_use(g, f->data);
   if (is_new) f->panels = g->panels;
-  if (f->panels == g->panels) return;
-  g->panels = false;
-  g->tb = without.tb;
-  g->b = without.b;
-  g->ldb = without.ldb;
+  if (f->panels != g->panels) {
+    g->panels = false;
+    g->tb = without.tb;
+    g->b = without.b;
+    g->ldb = without.ldb;
+  }
+  kernel_gemm_choose(g);
 }
 
-/* Without memory for a form, the product does without. */
-static void use_form(cg_tape *tape, cg_tensor *b, gemm_args *g) {
-  if (!b || !(b->flags & T_PROXY)) return;
-  g->often = true;
+/* Without memory for a form, the product does without, and it returns false, as
+ * above. */
+static bool use_form(cg_tape *tape, cg_tensor *b, gemm_args *g) {
   size_t bytes = kernel_gemm_form_bytes(g);
-  if (!bytes) {
-    use_rows(tape, b, g);
-    return;
-  }
+  if (!bytes) return use_rows(tape, b, g);
   struct gemm_forms *forms = forms_of(tape, b);
   bool is_new;
-  if (!forms) return;
+  if (!forms) return false;
   struct gemm_form *f = &forms->form[g->tb];
   void *form = form_memory(tape, f, bytes, &is_new);
   if (is_new) kernel_gemm_form(g, form);
   if (form) use_if_suits(g, f, is_new);
+  return form;
+}
+
+static bool use_last(const struct gemm_forms *forms, gemm_args *g) {
+  const struct gemm_outcome *last = forms ? &forms->last[g->tb] : NULL;
+  if (!last || last->m != g->m || last->ta != g->ta || last->of != g->b)
+    return false;
+  g->often = true;
+  g->tb = last->tb;
+  g->by = last->by;
+  g->b = last->b;
+  g->ends = last->ends;
+  g->ldb = last->ldb;
+  return true;
+}
+
+/* The choice of a weight's product depends on m and ta alone where neither
+ * dots nor small products take scratch memory. */
+static void use_often(cg_tape *tape, cg_tensor *b, gemm_args *g) {
+  const bool tb = g->tb;
+  const void *of = g->b;
+  if (use_last(b->forms, g)) return;
+  g->often = true;
+  kernel_gemm_choose(g);
+  const bool settled = use_form(tape, b, g);
+  if (settled && (g->by == GEMM_DOTS || (g->by == GEMM_SMALL && !g->tb)))
+    b->forms->last[tb] = (struct gemm_outcome){.m = g->m,
+                                               .ta = g->ta,
+                                               .tb = g->tb,
+                                               .by = g->by,
+                                               .of = of,
+                                               .b = g->b,
+                                               .ends = g->ends,
+                                               .ldb = g->ldb};
 }
 
 void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy) {
@@ -143,8 +195,12 @@ void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy) {
 /* (Without a row there is nothing to compute, and no size to choose a form by
  * that products with rows can read.) */
 bool gemm_prepare(cg_tape *tape, cg_tensor *b, gemm_args *g, const char *op) {
+  g->by = GEMM_NONE;
   if (g->m == 0) return true;
-  use_form(tape, b, g);
+  if (b && b->flags & T_PROXY)
+    use_often(tape, b, g);
+  else
+    kernel_gemm_choose(g);
   size_t bytes = kernel_gemm_scratch(g);
   g->scratch = bytes ? tape_scratch(tape, bytes, op) : NULL;
   return !bytes || g->scratch;

@@ -148,6 +148,18 @@ void kernel_transpose(cg_dtype dtype, int64_t rows, int64_t cols,
                       const void *in, int64_t ld, void *out, int64_t ldo,
                       bool add);
 
+/* What computes a product: nothing, where there is nothing to add up, or as the
+ * files below say. */
+typedef enum gemm_kernel {
+  GEMM_NONE,
+  GEMM_DOTS,
+  GEMM_SMALL,
+  GEMM_FAR,
+  GEMM_XSMM,
+  GEMM_CBLAS,
+  GEMM_PLAIN
+} gemm_kernel;
+
 /* C [m, n] = op(A) op(B), or C += if `accumulate`; op(A) [m, k] is A or, if ta,
  * A^T, and so for B. Rows of the stored matrices are lda, ldb, ldc apart. */
 typedef struct gemm_args {
@@ -162,14 +174,18 @@ typedef struct gemm_args {
   const void *ends; /* B's rows are a form's (kernel_gemm_rows_form): the
                        register that ends with the first; NULL: are whole */
   void *scratch; /* kernel_gemm_scratch(g) bytes, or NULL if that is 0 */
+  gemm_kernel by;
 } gemm_args;
 
+/* Chooses g->by for the rest of *g, but for c, ldc, accumulate and scratch;
+ * the functions below want it chosen. */
+void kernel_gemm_choose(gemm_args *g);
 void kernel_gemm(const gemm_args *g);
 /* How much scratch memory the product needs. */
 size_t kernel_gemm_scratch(const gemm_args *g);
 /* For a B that is used in many products: the bytes of the form of op(B) that
  * these read fastest, 0 if that is B as it is; that form, into memory of that
- * size; and *g with the form in the place of B. */
+ * size; and *g with the form in the place of B, to be chosen for anew. */
 size_t kernel_gemm_form_bytes(const gemm_args *g);
 void kernel_gemm_form(const gemm_args *g, void *form);
 void kernel_gemm_use(gemm_args *g, const void *form);

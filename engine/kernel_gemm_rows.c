@@ -32,10 +32,10 @@ static size_t end_bytes(const gemm_args *g) {
 }
 
 size_t kernel_gemm_rows_bytes(const gemm_args *g) {
-  const bool one_row = g->m == 1 && !g->tb && kernel_gemm_small_suits(g);
+  const bool one_row = g->m == 1 && !g->tb && g->by == GEMM_SMALL;
   const size_t bytes = row_bytes(g);
   if (bytes < SHORTEST) return 0; /* or nothing: no inner size */
-  if (!one_row && !kernel_gemm_dots_suits(g)) return 0;
+  if (!one_row && g->by != GEMM_DOTS) return 0;
   if ((size_t)g->ldb * size_of(g) % LINE == 0 && (uintptr_t)g->b % LINE == 0)
     return 0;
   return rows_of(g) <= NEAR / bytes ? rows_of(g) * bytes : 0;

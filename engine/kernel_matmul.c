@@ -69,48 +69,6 @@ static bool suits_xsmm(const gemm_args *g) {
 }
 #endif
 
-size_t kernel_gemm_scratch(const gemm_args *g) {
-  if (kernel_gemm_dots_suits(g)) return 0;
-  if (kernel_gemm_small_suits(g)) return kernel_gemm_small_form_bytes(g);
-  if (kernel_gemm_far_suits(g)) return kernel_gemm_far_scratch(g);
-#ifdef CG_HAVE_XSMM
-  if (suits_xsmm(g)) return kernel_gemm_xsmm_scratch(g);
-#endif
-  (void)g;
-  return 0;
-}
-
-size_t kernel_gemm_form_bytes(const gemm_args *g) {
-  if (kernel_gemm_dots_suits(g)) return 0;
-  if (kernel_gemm_small_suits(g)) return kernel_gemm_small_form_bytes(g);
-#ifdef CG_HAVE_XSMM
-  if (suits_xsmm(g)) return kernel_gemm_xsmm_form_bytes(g);
-#endif
-  (void)g;
-  return 0;
-}
-
-/* The forms of both are the same where both use a matrix. */
-void kernel_gemm_form(const gemm_args *g, void *form) {
-#ifdef CG_HAVE_XSMM
-  if (!kernel_gemm_small_suits(g)) {
-    kernel_gemm_xsmm_form(g, form);
-    return;
-  }
-#endif
-  kernel_gemm_small_form(g, form);
-}
-
-void kernel_gemm_use(gemm_args *g, const void *form) {
-#ifdef CG_HAVE_XSMM
-  if (!kernel_gemm_small_suits(g)) {
-    kernel_gemm_xsmm_use(g, form);
-    return;
-  }
-#endif
-  kernel_gemm_small_use(g, form);
-}
-
 #ifdef CG_HAVE_CBLAS
 
 static bool suits_cblas(const gemm_args *g) {
@@ -164,46 +122,88 @@ static void gemm_cblas(const gemm_args *g) {
 #endif
 
 /* What the sum of no terms leaves; matrices without elements have no memory
- * that the kernels below could point to. */
+ * that the kernels could point to. */
 static void gemm_of_nothing(const gemm_args *g) {
   const size_t size = g->dtype == CG_F32 ? 4 : 8;
   char *row = g->c;
-  if (g->accumulate) return;
+  if (g->accumulate || g->n == 0) return;
   for (int64_t i = 0; i < g->m; i++, row += (size_t)g->ldc * size)
     memset(row, 0, (size_t)g->n * size);
 }
 
-void kernel_gemm(const gemm_args *g) {
-  if (g->m == 0 || g->n == 0) return; /* the other can be any number */
-  if (g->k == 0) {
-    gemm_of_nothing(g);
-    return;
-  }
-  if (kernel_gemm_dots_suits(g)) {
-    kernel_gemm_dots(g);
-    return;
-  }
-  if (kernel_gemm_small_suits(g)) {
-    kernel_gemm_small(g);
-    return;
-  }
-  if (kernel_gemm_far_suits(g)) {
-    kernel_gemm_far(g);
-    return;
-  }
+static gemm_kernel choice(const gemm_args *g) {
+  if (g->m == 0 || g->n == 0 || g->k == 0) return GEMM_NONE;
+  if (kernel_gemm_dots_suits(g)) return GEMM_DOTS;
+  if (kernel_gemm_small_suits(g)) return GEMM_SMALL;
+  if (kernel_gemm_far_suits(g)) return GEMM_FAR;
 #ifdef CG_HAVE_XSMM
-  if (suits_xsmm(g)) {
-    kernel_gemm_xsmm(g);
-    return;
-  }
+  if (suits_xsmm(g)) return GEMM_XSMM;
 #endif
 #ifdef CG_HAVE_CBLAS
-  if (suits_cblas(g)) {
-    gemm_cblas(g);
+  if (suits_cblas(g)) return GEMM_CBLAS;
+#endif
+  return GEMM_PLAIN;
+}
+
+void kernel_gemm_choose(gemm_args *g) { g->by = choice(g); }
+
+void kernel_gemm(const gemm_args *g) {
+  switch (g->by) {
+    case GEMM_NONE: gemm_of_nothing(g); break;
+    case GEMM_DOTS: kernel_gemm_dots(g); break;
+    case GEMM_SMALL: kernel_gemm_small(g); break;
+    case GEMM_FAR: kernel_gemm_far(g); break;
+#ifdef CG_HAVE_XSMM
+    case GEMM_XSMM: kernel_gemm_xsmm(g); break;
+#endif
+#ifdef CG_HAVE_CBLAS
+    case GEMM_CBLAS: gemm_cblas(g); break;
+#endif
+    default: kernel_gemm_plain(g);
+  }
+}
+
+/* ---- the memory they need ---- */
+
+size_t kernel_gemm_scratch(const gemm_args *g) {
+  switch (g->by) {
+    case GEMM_SMALL: return kernel_gemm_small_form_bytes(g);
+    case GEMM_FAR: return kernel_gemm_far_scratch(g);
+#ifdef CG_HAVE_XSMM
+    case GEMM_XSMM: return kernel_gemm_xsmm_scratch(g);
+#endif
+    default: return 0;
+  }
+}
+
+size_t kernel_gemm_form_bytes(const gemm_args *g) {
+  if (g->by == GEMM_SMALL) return kernel_gemm_small_form_bytes(g);
+#ifdef CG_HAVE_XSMM
+  if (g->by == GEMM_XSMM || (g->by == GEMM_FAR && suits_xsmm(g)))
+    return kernel_gemm_xsmm_form_bytes(g);
+#endif
+  return 0;
+}
+
+/* The forms of both are the same where both use a matrix. */
+void kernel_gemm_form(const gemm_args *g, void *form) {
+#ifdef CG_HAVE_XSMM
+  if (g->by != GEMM_SMALL) {
+    kernel_gemm_xsmm_form(g, form);
     return;
   }
 #endif
-  kernel_gemm_plain(g);
+  kernel_gemm_small_form(g, form);
+}
+
+void kernel_gemm_use(gemm_args *g, const void *form) {
+#ifdef CG_HAVE_XSMM
+  if (g->by != GEMM_SMALL) {
+    kernel_gemm_xsmm_use(g, form);
+    return;
+  }
+#endif
+  kernel_gemm_small_use(g, form);
 }
 
 const char *kernel_gemm_backend(void) {

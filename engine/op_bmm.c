@@ -86,6 +86,7 @@ static cg_status bmm_forward(const cg_call *call, cg_tensor *out) {
                  .m = out->dims[out->rank - 2], .n = out->dims[out->rank - 1],
                  .k = a->dims[a->rank - 2 + !t->ta], .lda = A.ld, .ldb = B.ld};
   g.ldc = g.n > 0 ? g.n : 1;
+  kernel_gemm_choose(&g);
   size_t bytes = kernel_gemm_scratch(&g);
   g.scratch = bytes ? cg_call_scratch(call, bytes) : NULL;
   if (bytes && !g.scratch) return cg_tape_status(call->tape);

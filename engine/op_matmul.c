@@ -36,10 +36,13 @@ cg_status product_infer(const cg_call *call, const cg_tensor *a,
   return CG_OK;
 }
 
-/* x as it is, if its strides suit a product, or a contiguous copy's strides in
- * *copy with its data in scratch memory. */
-static cg_status copy_matrix(const cg_call *call, const cg_tensor *x,
-                             const void **data, int64_t *ld) {
+/* x as it is, if its strides suit a product, or a contiguous copy in scratch
+ * memory. */
+static cg_status suit_matrix(const cg_call *call, const cg_tensor *x,
+                             bool *transposed, const void **data,
+                             int64_t *ld) {
+  *data = x->data;
+  if (gemm_stored(t_shape(x), t_strides(x), transposed, ld)) return CG_OK;
   size_t bytes = (size_t)t_numel(x) * cg_dtype_size(x->dtype);
   void *copy = cg_call_scratch(call, bytes);
   if (!copy) return cg_tape_status(call->tape);
@@ -57,8 +60,8 @@ static cg_status product(const cg_call *call, const cg_tensor *a,
   if (!gemm_operands(a, t->ta, b, t->tb, &g)) {
     g.ta = t->ta;
     g.tb = t->tb;
-    cg_status status = copy_matrix(call, a, &g.a, &g.lda);
-    if (!status) status = copy_matrix(call, b, &g.b, &g.ldb);
+    cg_status status = suit_matrix(call, a, &g.ta, &g.a, &g.lda);
+    if (!status) status = suit_matrix(call, b, &g.tb, &g.b, &g.ldb);
     if (status) return status;
   }
   g.accumulate = accumulate;
