@@ -75,7 +75,7 @@ cg_status gates_addend(const cg_call *call, int i, int64_t m, int64_t n,
   if (strides[1] == 1 || n <= 1) return CG_OK;
   void *copy = cg_call_scratch(call, (size_t)(m * n) * dtype_size(x->dtype));
   if (!copy) return cg_tape_status(call->tape);
-  addend_into(call, i, m, n, copy, n);
+  addend_into(call, i, m, n, copy, n, false);
   *rows = (kernel_rows){copy, n};
   return CG_OK;
 }

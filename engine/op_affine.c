@@ -14,7 +14,12 @@ static cg_activation phi_of(const void *attr) {
   return ((const affine_attr *)attr)->phi;
 }
 
-/* With operands 3 and 4 a second product is added: as if to c, op(a) op(b). */
+/* From operands 3 and 4 on there is a second product, and an addend behind the
+ * products is added to c. */
+static bool has_second(int n_in) { return n_in >= 5; }
+static bool has_addend(int n_in) { return n_in % 2 == 0; }
+
+/* The second product, as if to be added to c. */
 static cg_call second_of(const cg_call *call, cg_tensor *in[3]) {
   cg_call second = *call;
   in[0] = call->in[0];
@@ -39,9 +44,9 @@ static cg_status affine_infer(const cg_call *call, cg_spec *spec) {
   if ((unsigned)phi >= CG_ACT_COUNT)
     return cg_call_fail(call, CG_ERR_ARG, "%d is no activation", (int)phi);
   cg_status status = addmm_infer(call, spec);
-  if (status || call->n_in == 3) return status;
-  if (call->n_in != 5)
-    return cg_call_fail(call, CG_ERR_ARG, "3 or 5 operands are needed");
+  if (!status && has_addend(call->n_in))
+    status = addend_check(call, call->n_in - 1, spec);
+  if (status || !has_second(call->n_in)) return status;
   cg_tensor *in[3];
   cg_spec more;
   cg_call second = second_of(call, in);
@@ -58,9 +63,13 @@ static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
       [CG_ACT_RELU] = &kernel_relu,
       [CG_ACT_SIGMOID] = &kernel_sigmoid,
   };
-  cg_status status = addmm_forward(call, out);
-  if (!status && call->n_in == 5)
-    status = product_into(call, 3, 4, out->data, out->dims[1], true);
+  const int64_t m = out->dims[0], n = out->dims[1];
+  addend_into(call, 0, m, n, out->data, n, false);
+  if (has_addend(call->n_in))
+    addend_into(call, call->n_in - 1, m, n, out->data, n, true);
+  cg_status status = product_into(call, 1, 2, out->data, n, true);
+  if (!status && has_second(call->n_in))
+    status = product_into(call, 3, 4, out->data, n, true);
   const kernel_map *phi = maps[phi_of(call->attr)];
   if (!status && phi) op_map_in_place(out, phi);
   return status;
@@ -82,8 +91,10 @@ static cg_tensor *through_phi(cg_vjp *v) {
 
 static void affine_vjp(cg_vjp *v) {
   cg_tensor *gz = through_phi(v);
+  const int n_in = cg_vjp_count(v);
   addmm_give(v, gz);
-  if (cg_vjp_count(v) == 5) product_give(v, gz, 3, 4);
+  if (has_second(n_in)) product_give(v, gz, 3, 4);
+  if (has_addend(n_in)) cg_vjp_give(v, n_in - 1, gz);
 }
 
 static const affine_attr tanh_nt = {{false, true}, CG_ACT_TANH},
@@ -101,14 +112,17 @@ static const cg_op_case affine_cases[] = {
     {"f[2,4] f[3,2] f[3,4] f[1,2] f[1,4]", &tanh_tn},
     {"f[3,3] f[3,3] f[3,3] f[3,3] f[3,3]", &relu_nn},
     {"f[] f[3,2] f[4,3] f[0,2] f[4,0]", &sigmoid_tt},
+    {"f[4] f[2,3] f[4,3] f[2,5] f[4,5] f[4]", &tanh_nt},
+    {"f[2,4] f[2,3] f[4,3] f[2,1]", &identity_nt},
+    {"f[3] f[0,2] f[3,2] f[0,4] f[3,4] f[]", &tanh_nt},
 };
 
 const cg_op cg_op_affine = {
     .name = "affine",
-    .formula = "y = phi(z), z = c + op(a) op(b) [+ op(a') op(b')]",
+    .formula = "y = phi(z), z = c [+ c'] + op(a) op(b) [+ op(a') op(b')]",
     .derivative = "gz = gy phi'(z), from y; the others as for addmm",
     .min_in = 3,
-    .max_in = 5,
+    .max_in = 6,
     .attr_size = sizeof(affine_attr),
     .infer = affine_infer,
     .forward = affine_forward,
@@ -131,4 +145,16 @@ cg_tensor *cg_affine2(cg_tape *tape, cg_activation phi, cg_tensor *c,
   affine_attr attr = {{ta, tb}, phi};
   cg_tensor *in[] = {c, a[0], b[0], a[1], b[1]};
   return cg_record(tape, &cg_op_affine, in, 5, &attr);
+}
+
+cg_tensor *cg_affine_sums(cg_tape *tape, cg_activation phi,
+                          cg_tensor *const c[2], cg_tensor *const a[2],
+                          cg_tensor *const b[2], bool ta, bool tb) {
+  if (!a || !b || !c)
+    return cg_tape_fail(tape, CG_ERR_ARG, "affine", "the operands are NULL");
+  affine_attr attr = {{ta, tb}, phi};
+  cg_tensor *one[] = {c[0], a[0], b[0], c[1]};
+  cg_tensor *two[] = {c[0], a[0], b[0], a[1], b[1], c[1]};
+  const bool both = a[1] || b[1];
+  return cg_record(tape, &cg_op_affine, both ? two : one, both ? 6 : 4, &attr);
 }

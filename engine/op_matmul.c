@@ -142,19 +142,18 @@ cg_tensor *cg_matmul(cg_tape *tape, cg_tensor *a, cg_tensor *b) {
 
 /* ---- addmm ---- */
 
-cg_status addmm_infer(const cg_call *call, cg_spec *spec) {
-  const cg_tensor *c = call->in[0];
-  cg_status status = product_infer(call, call->in[1], call->in[2], spec);
-  if (status) return status;
+cg_status addend_check(const cg_call *call, int i, const cg_spec *spec) {
+  const cg_tensor *c = call->in[i];
   if (c->dtype != spec->dtype)
     return cg_call_fail(call, CG_ERR_DTYPE,
                         "the addend has type %s, the product %s",
                         cg_dtype_name(c->dtype), cg_dtype_name(spec->dtype));
-  int rank = spec->rank;
-  int64_t shape[CG_MAX_RANK] = {spec->shape[0], spec->shape[1]};
-  if (c->rank <= 2 && shape_broadcast(&rank, shape, c->rank, t_shape(c)) &&
-      shape_equal(rank, shape, spec->rank, spec->shape))
-    return CG_OK;
+  bool fits = c->rank <= 2;
+  for (int axis = 1; fits && axis >= 2 - c->rank; axis--) {
+    const int64_t size = c->dims[axis - (2 - c->rank)];
+    fits = size == 1 || size == spec->shape[axis];
+  }
+  if (fits) return CG_OK;
   char have[96], want[96];
   return cg_call_fail(call, CG_ERR_SHAPE,
                       "the addend %s does not broadcast to the product %s",
@@ -162,13 +161,19 @@ cg_status addmm_infer(const cg_call *call, cg_spec *spec) {
                       shape_text(2, spec->shape, want, sizeof want));
 }
 
+cg_status addmm_infer(const cg_call *call, cg_spec *spec) {
+  cg_status status = product_infer(call, call->in[1], call->in[2], spec);
+  return status ? status : addend_check(call, 0, spec);
+}
+
 void addend_into(const cg_call *call, int i, int64_t m, int64_t n, void *to,
-                 int64_t ld) {
+                 int64_t ld, bool add) {
   const cg_tensor *c = call->in[i];
   const int64_t shape[2] = {m, n}, apart[2] = {ld, 1};
   int64_t strides[CG_MAX_RANK];
   shape_expand_strides(2, shape, c->rank, t_shape(c), t_strides(c), strides);
-  kernel_copy_strided(c->dtype, 2, shape, to, apart, c->data, strides);
+  (add ? kernel_add_strided : kernel_copy_strided)(c->dtype, 2, shape, to,
+                                                   apart, c->data, strides);
 }
 
 cg_status product_into(const cg_call *call, int ia, int ib, void *to,
@@ -177,7 +182,8 @@ cg_status product_into(const cg_call *call, int ia, int ib, void *to,
 }
 
 cg_status addmm_forward(const cg_call *call, cg_tensor *out) {
-  addend_into(call, 0, out->dims[0], out->dims[1], out->data, out->dims[1]);
+  addend_into(call, 0, out->dims[0], out->dims[1], out->data, out->dims[1],
+              false);
   return product_into(call, 1, 2, out->data, out->dims[1], true);
 }
 

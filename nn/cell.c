@@ -27,5 +27,9 @@ cg_tensor *cg_cell_bias_sum(cg_tape *tape, cg_cell_args *a) {
 }
 
 cg_tensor *cg_cell_project_both(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
-  return cg_linear(tape, x, a->w[CG_W_IH], cg_cell_bias_sum(tape, a));
+  cg_tensor *c[2] = {a->w[CG_B_IH], a->w[CG_B_HH]};
+  cg_tensor *in[2] = {x}, *W[2] = {a->w[CG_W_IH]};
+  if (c[0] && cg_tensor_rank(x) == 2) /* the sum would be used once */
+    return cg_affine_sums(tape, CG_ACT_IDENTITY, c, in, W, false, true);
+  return cg_linear(tape, x, W[0], cg_cell_bias_sum(tape, a));
 }

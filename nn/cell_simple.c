@@ -4,7 +4,7 @@
  */
 #include "cells.h"
 
-enum { MANY = 16, BIAS = 0 };
+enum { MANY = 16, BIAS = 0, OTHER };
 
 /* Of many sequences every step makes efficient products of its own: then the
  * input of all steps is not projected in advance, which would write it to
@@ -15,6 +15,11 @@ static cg_tensor *project(cg_tape *tape, cg_cell_args *a, cg_tensor *x) {
   if (a->want_z || a->activation || few)
     return cg_cell_project_both(tape, a, x);
   cg_tensor *b = a->w[CG_B_IH];
+  if (b && cg_tensor_rank(x) == 2) { /* one step: `step` adds them */
+    a->kept[BIAS] = b;
+    a->kept[OTHER] = a->w[CG_B_HH];
+    return x;
+  }
   a->kept[BIAS] = b ? cg_add(tape, b, a->w[CG_B_HH])
                     : cg_scalar(tape, cg_tensor_dtype(a->w[CG_W_HH]), 0);
   return x;
@@ -27,8 +32,9 @@ static cg_tensor *step(cg_tape *tape, const cg_cell_args *a, cg_tensor *x_t,
   cg_tensor *W = a->w[CG_W_HH];
   if (a->kept[BIAS]) {
     cg_tensor *in[2] = {x_t, h}, *weight[2] = {a->w[CG_W_IH], W};
-    state[0] =
-        cg_affine2(tape, a->phi, a->kept[BIAS], in, weight, false, true);
+    cg_tensor *b[2] = {a->kept[BIAS], a->kept[OTHER]};
+    state[0] = b[1] ? cg_affine_sums(tape, a->phi, b, in, weight, false, true)
+                    : cg_affine2(tape, a->phi, b[0], in, weight, false, true);
     return NULL;
   }
   if (!a->want_z && !a->activation) {

@@ -43,6 +43,11 @@ static cg_tensor *affine_two(cg_tape *t, cg_tensor *const *x) {
   return cg_affine2(t, CG_ACT_TANH, x[0], a, b, false, true);
 }
 
+static cg_tensor *affine_sums(cg_tape *t, cg_tensor *const *x) {
+  cg_tensor *c[2] = {x[0], x[5]}, *a[2] = {x[1], x[3]}, *b[2] = {x[2], x[4]};
+  return cg_affine_sums(t, CG_ACT_TANH, c, a, b, false, true);
+}
+
 /* ---- the cases: op, case, call with operands x ---- */
 
 #define REDUCED(X, op, call)       \
@@ -95,6 +100,7 @@ static cg_tensor *affine_two(cg_tape *t, cg_tensor *const *x) {
   X(affine, sigmoid, cg_affine(t, CG_ACT_SIGMOID, AFFINE_NT))                \
   X(affine, identity, cg_affine(t, CG_ACT_IDENTITY, AFFINE_NT))              \
   X(affine, two, affine_two(t, x))                                           \
+  X(affine, sums, affine_sums(t, x))                                         \
   X(linear, batch, cg_linear(t, x[0], x[1], x[2]))                           \
   X(bmm, nn, cg_bmm(t, x[0], x[1], false, false))                            \
   X(bmm, broadcast, cg_bmm(t, x[0], x[1], false, true))                      \

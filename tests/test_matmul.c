@@ -201,6 +201,33 @@ START_TEST(affine2_is_activation_of_two_addmm) {
 }
 END_TEST
 
+/* One node, or one more for the sum; with one product, or two. */
+START_TEST(affine_sums_is_affine_of_a_sum) {
+  enum { m = 3, n = 17, k = 13, l = 9 };
+  cg_rng rng = cg_rng_seed(290 + (uint64_t)_i);
+  cg_activation phi = (cg_activation)(_i / 2);
+  const bool second = _i % 2;
+  cg_tensor *in[] = {normal_leaf(&rng, 1, n), normal_leaf(&rng, m, k),
+                     normal_leaf(&rng, n, k), normal_leaf(&rng, m, 1),
+                     normal_leaf(&rng, m, l), normal_leaf(&rng, n, l),
+                     normal_leaf(&rng, m, n)};
+  const int count = second ? 6 : 4;
+  cg_tensor *c[2] = {in[0], in[3]}, *sum = cg_add(tape, c[0], c[1]);
+  cg_tensor *a[2] = {in[1], second ? in[4] : NULL};
+  cg_tensor *b[2] = {in[2], second ? in[5] : NULL}, *one[13], *two[13];
+  derive(cg_affine_sums(tape, phi, c, a, b, false, true), in[6], in, count,
+         one);
+  derive(second ? cg_affine2(tape, phi, sum, a, b, false, true)
+                : cg_affine(tape, phi, sum, a[0], b[0], false, true),
+         in[6], in, count, two);
+  same_bits(one[0], two[0]);
+  for (int i = 1; i < 2 * count + 1; i++)
+    for (int64_t j = 0; j < cg_tensor_numel(one[i]); j++)
+      near(cg_tensor_get(one[i], j), cg_tensor_get(two[i], j), 1e-10);
+  for (int i = 0; i < 7; i++) cg_leaf_free(in[i]);
+}
+END_TEST
+
 START_TEST(linear_over_the_last_axis) {
   cg_rng rng = cg_rng_seed(31);
   double w[6], x[24], bias[2] = {0.4, -1.1}, want[16];
@@ -290,6 +317,19 @@ START_TEST(bad_products_are_refused) {
   failed(tape, CG_ERR_ARG, "affine", "NULL");
   ck_assert_ptr_null(cg_affine2(tape, phi, c, aa, NULL, false, true));
   failed(tape, CG_ERR_ARG, "affine", "NULL");
+  cg_tensor *cb[2] = {c, b}, *c0[2] = {c, NULL}, *cf[2] = {c, af[1]};
+  ck_assert_ptr_null(cg_affine_sums(tape, phi, cb, aa, aa, false, true));
+  failed(tape, CG_ERR_SHAPE, "affine", "[4, 5] does not broadcast");
+  ck_assert_ptr_null(cg_affine_sums(tape, phi, cb, none2, none2, false, true));
+  failed(tape, CG_ERR_SHAPE, "affine", "[4, 5] does not broadcast");
+  ck_assert_ptr_null(cg_affine_sums(tape, phi, cf, none2, none2, false, true));
+  failed(tape, CG_ERR_DTYPE, "affine", "f32");
+  ck_assert_ptr_null(cg_affine_sums(tape, phi, c0, aa, aa, false, true));
+  failed(tape, CG_ERR_ARG, "affine", "NULL");
+  ck_assert_ptr_null(cg_affine_sums(tape, phi, cb, none2, aa, false, true));
+  failed(tape, CG_ERR_ARG, "affine", "NULL");
+  ck_assert_ptr_null(cg_affine_sums(tape, phi, NULL, aa, aa, false, true));
+  failed(tape, CG_ERR_ARG, "affine", "NULL");
   ck_assert_ptr_null(cg_linear(tape, b, a, NULL));
   failed(tape, CG_ERR_SHAPE, "matmul", "[4, 5]");
   ck_assert_ptr_null(cg_linear(tape, cg_full(tape, CG_F64, CG_DIMS(2, 2, 2), 1),
@@ -309,6 +349,8 @@ int main(void) {
   tcase_add_loop_test(tc, products_of_all_sizes_and_layouts, 0, 8);
   tcase_add_loop_test(tc, gradients_are_products, 0, 8);
   tcase_add_loop_test(tc, affine_is_activation_of_addmm, 0, 8 * CG_ACT_COUNT);
+  tcase_add_loop_test(tc, affine_sums_is_affine_of_a_sum, 0,
+                      2 * CG_ACT_COUNT);
   tcase_add_loop_test(tc, affine2_is_activation_of_two_addmm, 0,
                       4 * CG_ACT_COUNT);
   tcase_add_test(tc, linear_over_the_last_axis);

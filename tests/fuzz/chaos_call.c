@@ -120,7 +120,8 @@ static cg_tensor *products(chaos *c) {
   cg_tensor *x = chaos_tensor(c), *y = chaos_tensor(c), *z = chaos_tensor(c);
   bool ta = fuzz_pick(&c->rng, 2), tb = fuzz_pick(&c->rng, 2);
   cg_tensor *a[2] = {y, chaos_tensor(c)}, *b[2] = {z, chaos_tensor(c)};
-  switch (fuzz_pick(&c->rng, 7)) {
+  cg_tensor *s[2] = {x, chaos_tensor(c)}, *none[2] = {y, NULL};
+  switch (fuzz_pick(&c->rng, 8)) {
     case 0: return cg_matmul(t, x, y);
     case 1: return cg_matmul_t(t, x, y, ta, tb);
     case 2: return cg_matmul_t(t, x, x, ta, !ta);
@@ -131,6 +132,9 @@ static cg_tensor *products(chaos *c) {
     case 5:
       return cg_affine2(t, (cg_activation)fuzz_pick(&c->rng, CG_ACT_COUNT + 1),
                         x, a, b, ta, tb);
+    case 6:
+      return cg_affine_sums(t, CG_ACT_TANH, s, ta ? a : none, ta ? b : none,
+                            false, tb);
     default: return cg_linear(t, x, y, ta ? z : NULL);
   }
 }

@@ -287,8 +287,14 @@ def diagonals():
     case("diag_embed@plain", lambda x: torch.diag_embed(x), f(2, 3))
 
 
+def sums():
+    case("affine@sums",
+         lambda c, a, b, d, e, s: torch.tanh(c + s + a @ b.T + d @ e.T),
+         f(4), f(2, 3), f(4, 3), f(2, 5), f(4, 5), f(4))
+
+
 for group in (reductions, products, shapes, indices, rows_and_losses, gates,
-              affine_maps, diagonals):
+              affine_maps, diagonals, sums):
     group()
 save_file(out, "ops_other.safetensors")
 names = {n.rsplit(".", 1)[0] for n in out}

@@ -194,6 +194,11 @@ CG_API cg_tensor *cg_affine(cg_tape *tape, cg_activation phi, cg_tensor *c,
 CG_API cg_tensor *cg_affine2(cg_tape *tape, cg_activation phi, cg_tensor *c,
                              cg_tensor *const a[2], cg_tensor *const b[2],
                              bool ta, bool tb);
+/* The same with c[0] + c[1], two biases say, in the place of c; and without the
+ * second product if a[1] and b[1] are NULL. */
+CG_API cg_tensor *cg_affine_sums(cg_tape *tape, cg_activation phi,
+                                 cg_tensor *const c[2], cg_tensor *const a[2],
+                                 cg_tensor *const b[2], bool ta, bool tb);
 /* op(a) op(b) for each pair of matrices in the last two axes, where the leading
  * axes broadcast: a [..., m, k] and b [..., k, n], the last two exchanged where
  * ta or tb. */
