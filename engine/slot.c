@@ -220,7 +220,8 @@ static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
 static void note_piece(cg_vjp *v, cg_tensor *g) {
   const uint16_t want = T_TEMP | T_VIEW | T_CONTIGUOUS;
   if ((g->flags & (want | T_PIECE)) != want || t_in(g)[0] != v->gy ||
-      !(v->gy->flags & T_TEMP) || (const char *)g->data < v->pieces_end)
+      !(v->gy->flags & T_TEMP) || v->gy->pieces == UINT16_MAX ||
+      (const char *)g->data < v->pieces_end)
     return;
   g->flags |= T_PIECE;
   v->gy->pieces++;
