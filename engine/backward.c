@@ -19,7 +19,7 @@
 
 /* While a node is visited, about as many bytes of the headers below the sorted
  * ones are fetched. */
-enum { NODE_BYTES = 112 };
+enum { NODE_BYTES = 96 };
 
 /* ---- visit ---- */
 

@@ -8,6 +8,10 @@
 #include "inline.h"
 #include "tape_impl.h"
 
+/* Graphs of scalars fill memory faster than the processor fetches what is to be
+ * written by itself: that many bytes ahead are asked for. */
+enum { WRITTEN_SOON = 4096 };
+
 /* The bytes of the described result; false if they cannot be counted. */
 static inline bool spec_bytes(const cg_spec *spec, size_t *bytes) {
   int64_t numel = 1;
@@ -142,6 +146,10 @@ INLINE cg_tensor *make(cg_tape *tape, const cg_op *op, const cg_spec *spec,
   if (pooled) {
     become_temp(tape, x, l.total);
     return x;
+  }
+  if (scalar) {
+    __builtin_prefetch((char *)x + WRITTEN_SOON, 1);
+    __builtin_prefetch((char *)x + WRITTEN_SOON + 64, 1);
   }
   if (op && op->attr_size) copy_attr(operands + n_in, attr, op->attr_size);
   tape->serial = serial + 1;

@@ -220,7 +220,8 @@ static bool fits(cg_vjp *v, int i, const cg_tensor *g) {
 static void note_piece(cg_vjp *v, cg_tensor *g) {
   const uint16_t want = T_TEMP | T_VIEW | T_CONTIGUOUS;
   if ((g->flags & (want | T_PIECE)) != want || t_in(g)[0] != v->gy ||
-      !(v->gy->flags & T_TEMP) || (const char *)g->data < v->pieces_end)
+      !(v->gy->flags & T_TEMP) || v->gy->pieces == UINT16_MAX ||
+      (const char *)g->data < v->pieces_end)
     return;
   g->flags |= T_PIECE;
   v->gy->pieces++;
@@ -241,24 +242,39 @@ NOINLINE static void give(cg_vjp *v, int i, cg_tensor *g) {
   if (!tape->error.status) add(v->walk, x, g, same);
 }
 
-/* Is g, in a plain walk that nobody watches, the first contribution to x, which
- * has its shape? Of nearly all results it is the only one. */
-static inline bool is_first(const cg_vjp *v, const cg_tensor *x,
-                            const cg_tensor *g) {
+/* Is g a live temporary with memory of its own, in a plain walk that nobody
+ * watches, of x's type and shape? */
+static inline bool is_simple(const cg_vjp *v, const cg_tensor *x,
+                             const cg_tensor *g) {
   const cg_tape *tape = v->tape;
-  return !x->slot && !(x->flags & T_PROXY) &&
-         (g->flags & (T_TEMP | T_VIEW)) == T_TEMP && tape->mode == MODE_TEMP &&
+  return (g->flags & (T_TEMP | T_VIEW)) == T_TEMP && tape->mode == MODE_TEMP &&
          g->check == tape_check_word(tape, g) && g->tape == tape &&
          g->dtype == x->dtype && t_same_shape(g, x) &&
          !(tape->watch | v->walk->recorded);
 }
 
+/* Adds g to the gradient of x, a scalar leaf; false if there is more to it. */
+static inline bool add_number(const walk *w, const cg_tensor *x,
+                              const cg_tensor *g) {
+  if (x->rank || x->dtype != CG_F64 || !slot_is_leaf(w, x) || w->grads)
+    return false;
+  const cg_tensor *leaf = t_proxied(x);
+  if (leaf->rank || leaf->dtype != CG_F64 || !(leaf->flags & T_GRAD) ||
+      !leaf->grad)
+    return false;
+  leaf->grad->version++;
+  *(double *)leaf->grad->data += *(const double *)g->data;
+  return true;
+}
+
 void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
   if (!g || v->tape->error.status || !cg_vjp_needs(v, i)) return;
   cg_tensor *x = v->in[i];
-  if (is_first(v, x, g))
+  if (!is_simple(v, x, g))
+    give(v, i, g);
+  else if (!x->slot && !(x->flags & T_PROXY)) /* as a rule there is no more */
     put(x, g);
-  else
+  else if (!add_number(v->walk, x, g))
     give(v, i, g);
 }
 

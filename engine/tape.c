@@ -117,12 +117,15 @@ static void note_rewind(cg_tape *tape, uint64_t position) {
 static void drop_proxies(cg_tape *tape, size_t keep);
 
 /* Headers start at another place after each rewind, so that a pointer kept by
- * mistake does not meet its successor at the same address. The gap is not part
- * of a mark made right behind it, or a loop of marks would creep. */
+ * mistake does not meet its successor at the same address: less than a header
+ * away, or it would meet the one before or behind. The gap is not part of a
+ * mark made right behind it, or a loop of marks would creep. */
 static void leave_gap(cg_tape *tape, const mark_state *s) {
   tape->gap_mark = s->nodes;
   tape->gap_position = s->position;
-  size_t size = 16 * (size_t)(tape->epoch % 8);
+  enum { PLACES = 8, APART = 8 };
+  _Static_assert(PLACES * APART < sizeof(cg_tensor), "headers could meet");
+  size_t size = APART * (size_t)(tape->epoch % PLACES);
   void *gap;
   if (size && tape->nodes.first &&
       !arena_alloc(&tape->nodes, size, 1, &gap))
@@ -392,7 +395,6 @@ static cg_tensor *new_proxy(cg_tape *tape, cg_tensor *leaf, const char *op) {
       .prev = older,
       .serial = tape->serial++,
       .check = tape_check_word(tape, p),
-      .scope = tape->scope,
       .version = leaf->version,
       .flags = flags | T_PROXY | T_CONTIGUOUS,
       .dtype = leaf->dtype,

@@ -47,6 +47,8 @@ struct leaf_info {
   char name[64];
 };
 
+/* A graph of scalars is little else than these, written once and read back once,
+ * so their size is time; what a walk back writes to lies together. */
 struct cg_tensor {
   void *data;
   cg_tape *tape;
@@ -58,6 +60,17 @@ struct cg_tensor {
   };
   cg_tensor *slot; /* the gradient under accumulation during a walk */
   union {
+    uint32_t stamp; /* the last walk that reached it */
+    struct {        /* TEMP: */
+      uint16_t pieces;    /* so many views of it are pieces */
+      uint8_t axis_given; /* see `given` */
+      uint8_t pool_class; /* of its block */
+    };
+  };
+  uint16_t flags;
+  uint8_t dtype;
+  uint8_t rank;
+  union {
     cg_tensor *grad;  /* the gradient of a leaf, or the retained one */
     struct gemm_forms *forms; /* PROXY: see gemm_operand.h, or NULL */
     struct {
@@ -66,21 +79,12 @@ struct cg_tensor {
   };
   uint32_t serial; /* position in the recording */
   uint32_t check;  /* tells a live tensor from other memory */
-  uint32_t scope;
   union {
+    uint32_t scope;   /* that it was recorded in */
     uint32_t version; /* LEAF, PROXY: grows with every modification */
     uint32_t refs;    /* TEMP: who still needs it */
   };
-  union {
-    uint32_t stamp;  /* the last walk that reached it */
-    uint32_t pieces; /* TEMP: so many views of it are pieces */
-  };
   uint32_t n_in;
-  uint16_t flags;
-  uint8_t dtype;
-  uint8_t rank;
-  uint8_t axis_given;
-  uint8_t pool_class; /* TEMP: of its block */
   int64_t dims[];
 };
 
