@@ -52,17 +52,23 @@ static cg_status affine_infer(const cg_call *call, cg_spec *spec) {
   return status;
 }
 
-static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
-  static const kernel_map *const maps[CG_ACT_COUNT] = {
-      [CG_ACT_TANH] = &kernel_tanh,
-      [CG_ACT_RELU] = &kernel_relu,
-      [CG_ACT_SIGMOID] = &kernel_sigmoid,
+static const kernel_phi *kernel_of(cg_activation phi) {
+  static const kernel_phi *const kernels[CG_ACT_COUNT] = {
+      [CG_ACT_TANH] = &kernel_phi_tanh,
+      [CG_ACT_RELU] = &kernel_phi_relu,
+      [CG_ACT_SIGMOID] = &kernel_phi_sigmoid,
   };
+  return kernels[phi];
+}
+
+static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
+  const int64_t m = out->dims[0], n = out->dims[1];
+  const kernel_phi *phi = kernel_of(phi_of(call->attr));
   cg_status status = addmm_forward(call, out);
   if (!status && call->n_in == 5)
-    status = product_into(call, 3, 4, out->data, out->dims[1], true);
-  const kernel_map *phi = maps[phi_of(call->attr)];
-  if (!status && phi) op_map_in_place(out, phi);
+    status = product_into(call, 3, 4, out->data, n, true);
+  if (!status && phi)
+    (out->dtype == CG_F32 ? phi->f32 : phi->f64)(m * n, out->data);
   return status;
 }
 
