@@ -102,6 +102,17 @@ extern const kernel_map kernel_add, kernel_sub, kernel_mul, kernel_div,
     kernel_leaky_relu_grad, kernel_elu, kernel_elu_grad, kernel_gelu,
     kernel_gelu_grad, kernel_clamp, kernel_maximum, kernel_minimum;
 
+/* ---- activations in place (kernel_phi.c) ---- */
+
+/* y = phi(y), n elements. */
+typedef void (*kernel_phi_row)(int64_t n, void *y);
+
+typedef struct kernel_phi {
+  kernel_phi_row f32, f64;
+} kernel_phi;
+
+extern const kernel_phi kernel_phi_tanh, kernel_phi_sigmoid, kernel_phi_relu;
+
 /* ---- comparing and choosing (kernel_select.c) ---- */
 
 /* An array of a known type, with strides broadcast to the result's shape. */

@@ -6,25 +6,9 @@
  */
 #include "inline.h"
 #include "kernel.h"
+#include "kernel_lanes.h"
 
-#include <math.h>
 #include <string.h>
-
-#ifdef CG_HAVE_LIBMVEC
-#define CG_VECTOR __attribute__((simd("notinbranch")))
-CG_VECTOR float expf(float);
-CG_VECTOR double exp(double);
-CG_VECTOR float tanhf(float);
-CG_VECTOR double tanh(double);
-#endif
-
-enum { LANES = 16 };
-
-#if defined(__GNUC__) && !defined(__clang__)
-#define IN_LANES _Pragma("GCC unroll 1") for (int j = 0; j < LANES; j++)
-#else
-#define IN_LANES for (int j = 0; j < LANES; j++)
-#endif
 
 /* m elements of a block, the rest zero; and m elements back. */
 INLINE void load(void *to, const void *from, int64_t m, size_t size) {

@@ -12,6 +12,7 @@
 
 #ifdef CG_HAVE_XSMM
 
+#include <immintrin.h>
 #include <libxsmm.h>
 #include <string.h>
 
@@ -55,26 +56,32 @@ static const void *at(const gemm_args *g, const void *x, int64_t i) {
 
 typedef libxsmm_blasint xint;
 
-/* C (+)= op(A) B by one kernel, or by plain loops if libxsmm has none. */
-static void block(const gemm_args *g) {
-  int flags = g->ta ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;
-  xint m = (xint)g->m, n = (xint)g->n, k = (xint)g->k;
-  xint lda = (xint)g->lda, ldb = (xint)g->ldb, ldc = (xint)g->ldc;
-  if (g->dtype == CG_F32) {
-    float alpha = 1, beta = g->accumulate;
-    libxsmm_smmfunction f = libxsmm_smmdispatch(n, m, k, &ldb, &lda, &ldc,
-                                                &alpha, &beta, &flags, NULL);
-    if (f)
-      f(g->b, g->a, g->c);
-    else
-      kernel_gemm_plain(g);
-    return;
+/* C (+)= op(A) B by one kernel; false if libxsmm has none. */
+#define BLOCK(name, T, t)                                                    \
+  static bool name(const gemm_args *g) {                                     \
+    int flags = g->ta ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;  \
+    xint m = (xint)g->m, n = (xint)g->n, k = (xint)g->k;                     \
+    xint lda = (xint)g->lda, ldb = (xint)g->ldb, ldc = (xint)g->ldc;         \
+    T alpha = 1, beta = g->accumulate;                                       \
+    libxsmm_##t##mmfunction f = libxsmm_##t##mmdispatch(                     \
+        n, m, k, &ldb, &lda, &ldc, &alpha, &beta, &flags, NULL);             \
+    if (f) f(g->b, g->a, g->c);                                              \
+    return f;                                                                \
   }
-  double alpha = 1, beta = g->accumulate;
-  libxsmm_dmmfunction f = libxsmm_dmmdispatch(n, m, k, &ldb, &lda, &ldc, &alpha,
-                                              &beta, &flags, NULL);
-  if (f)
-    f(g->b, g->a, g->c);
+
+BLOCK(block_f32, float, s)
+BLOCK(block_f64, double, d)
+
+/* The kernels leave the upper halves of registers in use, and then the next
+ * instruction that is compiled for any processor waits for what was begun
+ * before it. */
+__attribute__((target("avx"))) static void clear_upper_halves(void) {
+  _mm256_zeroupper();
+}
+
+static void block(const gemm_args *g) {
+  if (g->dtype == CG_F32 ? block_f32(g) : block_f64(g))
+    clear_upper_halves();
   else
     kernel_gemm_plain(g);
 }

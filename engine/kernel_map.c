@@ -9,34 +9,10 @@
  */
 #include "kernel.h"
 
-#include <math.h>
 #include <string.h>
 
+#include "kernel_lanes.h"
 #include "nd.h"
-
-/* ---- vector maths ---- */
-
-#ifdef CG_HAVE_LIBMVEC
-#define CG_VECTOR __attribute__((simd("notinbranch")))
-CG_VECTOR float expf(float);
-CG_VECTOR double exp(double);
-CG_VECTOR float logf(float);
-CG_VECTOR double log(double);
-CG_VECTOR float tanhf(float);
-CG_VECTOR double tanh(double);
-CG_VECTOR float powf(float, float);
-CG_VECTOR double pow(double, double);
-CG_VECTOR float log1pf(float);
-CG_VECTOR double log1p(double);
-CG_VECTOR float expm1f(float);
-CG_VECTOR double expm1(double);
-CG_VECTOR float sinf(float);
-CG_VECTOR double sin(double);
-CG_VECTOR float cosf(float);
-CG_VECTOR double cos(double);
-CG_VECTOR float erfcf(float);
-CG_VECTOR double erfc(double);
-#endif
 
 /* ---- row loops ---- */
 
@@ -77,28 +53,17 @@ CG_VECTOR double erfc(double);
     }                                                                        \
   }
 
-/* Functions of the vector maths library, in blocks of LANES elements. The loop
- * over one block is the one to vectorise: were it unrolled, the compiler would
- * vectorise the loop over blocks, and call the scalar function in a remainder
- * of it. */
-enum { LANES = 16 };
-
-#if defined(__GNUC__) && !defined(__clang__)
-#define CG_INNER_LOOP _Pragma("GCC unroll 1")
-#else
-#define CG_INNER_LOOP
-#endif
-
+/* Functions of the vector maths library, in blocks of LANES elements. */
 #define BLOCK_ROW(name, T, EXPR)                                             \
   CG_CLONES static void name##_blocks(int64_t blocks, T *restrict y,         \
                                       const T *restrict a,                   \
                                       const T *restrict b, T C) {            \
     (void)C;                                                                 \
     for (int64_t k = 0; k < blocks * LANES; k += LANES)                      \
-      CG_INNER_LOOP for (int i = 0; i < LANES; i++) {                        \
-        const T A = a[k + i], B = b[k + i];                                  \
+      IN_LANES {                                                             \
+        const T A = a[k + j], B = b[k + j];                                  \
         (void)B;                                                             \
-        y[k + i] = (EXPR);                                                   \
+        y[k + j] = (EXPR);                                                   \
       }                                                                      \
   }                                                                          \
   static void name(int64_t n, void *yy, const void *aa, int64_t sa,          \

@@ -225,22 +225,27 @@ enum { LANES_BYTES = 64 };
 typedef char byte_lanes
     __attribute__((vector_size(LANES_BYTES), aligned(1), may_alias));
 
-/* Rows of whole registers. (A memcpy of a size with a small bound becomes a
- * string instruction, which takes longer to begin than to copy.) */
+/* Rows of a register at least: the last one overlaps the one before. (A memcpy
+ * takes longer to begin than to copy a row; of a size with a small bound it
+ * becomes a string instruction, which takes longer still.) */
 CG_CLONES static void gather_lanes(int64_t rows, int64_t bytes,
                                    const char *from, int64_t apart, char *to,
                                    int64_t far) {
-  for (int64_t i = 0; i < rows; i++, from += apart, to += far)
-    for (int64_t b = 0; b < bytes; b += LANES_BYTES)
+  const int64_t last = bytes - LANES_BYTES;
+  for (int64_t i = 0; i < rows; i++, from += apart, to += far) {
+    for (int64_t b = 0; b < last; b += LANES_BYTES)
       *(byte_lanes *)(to + b) = *(const byte_lanes *)(from + b);
+    *(byte_lanes *)(to + last) = *(const byte_lanes *)(from + last);
+  }
 }
 
 void kernel_gather(int64_t rows, int64_t bytes, const void *from,
                    int64_t apart, void *to, int64_t far) {
-  if (bytes % LANES_BYTES == 0) {
+  if (bytes >= LANES_BYTES) {
     gather_lanes(rows, bytes, from, apart, to, far);
     return;
   }
+  if (bytes == 0) return;
   for (int64_t i = 0; i < rows; i++)
     memcpy((char *)to + i * far, (const char *)from + i * apart,
            (size_t)bytes);

@@ -8,31 +8,14 @@
  * before, and exponentials are summed in a fixed order: a row's result does not
  * depend on where the row lies, nor on its strides.
  */
-#include <math.h>
-
 #include "inline.h"
 #include "kernel.h"
 #include "kernel_exp.h"
-
-#ifdef CG_HAVE_LIBMVEC
-#define CG_VECTOR __attribute__((simd("notinbranch")))
-CG_VECTOR double exp(double);
-CG_VECTOR float logf(float);
-CG_VECTOR double log(double);
-#endif
+#include "kernel_lanes.h"
 
 /* A row is worked through in chunks that stay in the nearest cache; a chunk's
  * sum is kept in LANES sums, the row's in float64. */
-enum { LANES = 16, CHUNK = 512 };
-
-/* A loop over j that stays a loop, and so becomes whole vectors: unrolled, GCC
- * would vectorise the loop around it instead, or nothing. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define FOR_J(n) _Pragma("GCC unroll 1") for (int j = 0; j < (n); j++)
-#else
-#define FOR_J(n) for (int j = 0; j < (n); j++)
-#endif
-#define IN_LANES FOR_J(LANES)
+enum { CHUNK = 512 };
 
 /* The first, if it is larger; never a NaN unless the second is. */
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))

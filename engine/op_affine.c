@@ -57,21 +57,26 @@ static cg_status affine_infer(const cg_call *call, cg_spec *spec) {
   return status;
 }
 
-static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
-  static const kernel_map *const maps[CG_ACT_COUNT] = {
-      [CG_ACT_TANH] = &kernel_tanh,
-      [CG_ACT_RELU] = &kernel_relu,
-      [CG_ACT_SIGMOID] = &kernel_sigmoid,
+static const kernel_phi *kernel_of(cg_activation phi) {
+  static const kernel_phi *const kernels[CG_ACT_COUNT] = {
+      [CG_ACT_TANH] = &kernel_phi_tanh,
+      [CG_ACT_RELU] = &kernel_phi_relu,
+      [CG_ACT_SIGMOID] = &kernel_phi_sigmoid,
   };
+  return kernels[phi];
+}
+
+static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
   const int64_t m = out->dims[0], n = out->dims[1];
+  const kernel_phi *phi = kernel_of(phi_of(call->attr));
   addend_into(call, 0, m, n, out->data, n, false);
   if (has_addend(call->n_in))
     addend_into(call, call->n_in - 1, m, n, out->data, n, true);
   cg_status status = product_into(call, 1, 2, out->data, n, true);
   if (!status && has_second(call->n_in))
     status = product_into(call, 3, 4, out->data, n, true);
-  const kernel_map *phi = maps[phi_of(call->attr)];
-  if (!status && phi) op_map_in_place(out, phi);
+  if (!status && phi)
+    (out->dtype == CG_F32 ? phi->f32 : phi->f64)(m * n, out->data);
   return status;
 }
 

@@ -1,8 +1,6 @@
 /* op_map.c - forward functions that are one kernel over broadcast operands. */
 #include "op_map.h"
 
-#include <string.h>
-
 /* Can the arrays be run through as one row? */
 static bool is_row(const cg_tensor *x, const cg_tensor *out) {
   return x->flags & T_CONTIGUOUS && t_same_shape(x, out);
@@ -26,20 +24,4 @@ cg_status op_map_arrays(const cg_call *call, cg_tensor *out,
   kernel_map_run(f, out->dtype, out->rank, t_shape(out), out->data, a->data,
                  sa, b ? b->data : NULL, sb, c);
   return CG_OK;
-}
-
-/* Rows are not allowed to overlap, so it goes through a copy of a piece, which
- * stays in the nearest cache. */
-void op_map_in_place(cg_tensor *out, const kernel_map *f) {
-  enum { PIECE = 256 }; /* a multiple of what kernels do at once */
-  double piece[PIECE];
-  kernel_row row = out->dtype == CG_F32 ? f->f32 : f->f64;
-  size_t size = cg_dtype_size(out->dtype);
-  char *y = out->data;
-  for (int64_t left = t_numel(out); left > 0; left -= PIECE) {
-    int64_t n = left < PIECE ? left : PIECE;
-    memcpy(piece, y, (size_t)n * size);
-    row(n, y, piece, 1, NULL, 0, 0);
-    y += (size_t)n * size;
-  }
 }

@@ -19,7 +19,4 @@ static inline cg_status op_map(const cg_call *call, cg_tensor *out,
   return CG_OK;
 }
 
-/* out = f(out), for a contiguous out of a float type. */
-void op_map_in_place(cg_tensor *out, const kernel_map *f);
-
 #endif

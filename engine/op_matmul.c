@@ -171,9 +171,14 @@ void addend_into(const cg_call *call, int i, int64_t m, int64_t n, void *to,
   const cg_tensor *c = call->in[i];
   const int64_t shape[2] = {m, n}, apart[2] = {ld, 1};
   int64_t strides[CG_MAX_RANK];
+  const int64_t size = (int64_t)cg_dtype_size(c->dtype);
   shape_expand_strides(2, shape, c->rank, t_shape(c), t_strides(c), strides);
-  (add ? kernel_add_strided : kernel_copy_strided)(c->dtype, 2, shape, to,
-                                                   apart, c->data, strides);
+  if (add)
+    kernel_add_strided(c->dtype, 2, shape, to, apart, c->data, strides);
+  else if (strides[1] == 1)
+    kernel_gather(m, n * size, c->data, strides[0] * size, to, ld * size);
+  else
+    kernel_copy_strided(c->dtype, 2, shape, to, apart, c->data, strides);
 }
 
 cg_status product_into(const cg_call *call, int ia, int ib, void *to,
