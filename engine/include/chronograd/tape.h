@@ -113,9 +113,9 @@ CG_API bool cg_tape_recording(const cg_tape *tape);
  * What is not computed again: constants (cg_input, cg_full, random numbers, a
  * value carried over a rewind, a gradient of cg_grad without CG_CREATE_GRAPH),
  * what was computed with recording off, and what the program decided as it
- * recorded (shapes, lengths, branches). A gradient
- * recorded with CG_CREATE_GRAPH is part of the recording; retained gradients
- * of results begin at 0 again. Hooks are not called.
+ * recorded (shapes, lengths, branches). A gradient recorded with
+ * CG_CREATE_GRAPH is part of the recording; retained gradients of results begin
+ * at 0 again. Hooks are not called.
  *
  * Refused (STATE) from inside of a walk, where a leaf came to require a
  * gradient or ceased to, and where an op cannot run again (cg_op's `once`):
