@@ -110,7 +110,7 @@ static int write_sample(const char_model *m, const char_options *o,
   int status = DEMO_OK;
   if (!record_step(&w) || !read_prompt(&w, prompt) ||
       !write_text(&w, o->length))
-    status = cg_tape_status(w.tape)
+    status = w.tape && cg_tape_status(w.tape)
                  ? demo_fail_cg(cg_tape_error(w.tape), "cannot write")
                  : demo_fail(DEMO_FAILED, "out of memory");
   putchar('\n');

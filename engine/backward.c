@@ -127,6 +127,11 @@ static cg_tensor *check_root(cg_tape *tape, cg_tensor *root, int i,
                         "root %d (%s) depends on nothing that requires a "
                         "gradient, or was computed with recording off",
                         i, t_label(x));
+  if (tape->replay.old && x->serial + 1 >= tape->replay.old)
+    return cg_tape_fail(tape, CG_ERR_STATE, fn,
+                        "root %d (%s) was recorded behind an op that failed in "
+                        "the last replay: replay, or rewind past that op",
+                        i, t_label(x));
   return x;
 }
 

@@ -82,43 +82,64 @@ cg_tensor *cg_huber(cg_tape *tape, cg_tensor *a, cg_tensor *b, double delta,
 /* The loss of each row: x [n, K], y [n] -> [n]. */
 typedef cg_tensor *(*row_loss)(cg_tape *tape, cg_tensor *x, cg_tensor *y);
 
-/* Which rows count. */
-typedef struct rows {
-  int64_t n, kept;
-  int64_t *index, *target; /* `kept` of them, in scratch memory */
-} rows;
-
-/* Reads the targets; false after an error. */
-static bool choose_rows(cg_tape *tape, const char *op, const cg_tensor *y,
-                        int64_t ignore_index, rows *r) {
-  r->n = t_numel(y);
-  r->kept = 0;
-  size_t bytes = (size_t)r->n * sizeof(int64_t);
-  r->target = tape_scratch(tape, bytes, op);
-  r->index = tape_scratch(tape, bytes, op);
-  if (!r->target || !r->index) return false;
-  kernel_copy(CG_I64, y->rank, t_shape(y), r->target, y->data, t_strides(y));
-  for (int64_t i = 0; i < r->n; i++) {
-    if (r->target[i] == ignore_index) continue;
-    r->target[r->kept] = r->target[i];
-    r->index[r->kept++] = i;
-  }
-  return true;
+/* How many of the targets count. */
+static int64_t count_kept(const cg_tensor *y, int64_t ignore_index) {
+  const int64_t *target = y->data, n = t_numel(y);
+  int64_t kept = 0;
+  for (int64_t i = 0; i < n; i++) kept += target[i] != ignore_index;
+  return kept;
 }
 
-static cg_tensor *loss_of_rows(cg_tape *tape, cg_tensor *x,
-                               const cg_tensor *y, const rows *r, row_loss f,
+static cg_status kept_targets_infer(const cg_call *call, cg_spec *spec) {
+  const int64_t *ignore_index = call->attr;
+  cg_spec_set(spec, CG_I64,
+              CG_DIMS(2, count_kept(call->in[0], *ignore_index)));
+  return CG_OK;
+}
+
+/* In a replay as many must count as before. */
+static cg_status kept_targets_forward(const cg_call *call, cg_tensor *out) {
+  const int64_t *ignore_index = call->attr, n = t_numel(call->in[0]);
+  const int64_t *target = call->in[0]->data, room = out->dims[1];
+  const int64_t kept = count_kept(call->in[0], *ignore_index);
+  if (kept != room)
+    return cg_call_fail(call, CG_ERR_STATE,
+                        "%lld targets count, and %lld did when the loss was "
+                        "recorded: record anew",
+                        (long long)kept, (long long)room);
+  int64_t *index = out->data;
+  for (int64_t i = 0, k = 0; i < n; i++) {
+    if (target[i] == *ignore_index) continue;
+    index[k] = i;
+    index[room + k++] = target[i];
+  }
+  return CG_OK;
+}
+
+/* Of dense targets y [n]: the places of those that count, and these [2, kept].
+ */
+static const cg_op op_kept_targets = {.name = "kept_targets",
+                                      .min_in = 1,
+                                      .max_in = 1,
+                                      .attr_size = sizeof(int64_t),
+                                      .infer = kept_targets_infer,
+                                      .forward = kept_targets_forward};
+
+static cg_tensor *loss_of_rows(cg_tape *tape, cg_tensor *x, cg_tensor *y,
+                               int64_t ignore_index, row_loss f,
                                cg_reduction reduction) {
-  int64_t flat[2] = {r->n, cg_tensor_dim(x, -1)};
+  const int64_t n = cg_tensor_numel(y), flat[2] = {n, cg_tensor_dim(x, -1)};
   cg_tensor *some = cg_reshape(tape, x, 2, flat), *index = NULL;
-  if (r->kept < r->n) {
-    index = cg_input(tape, CG_I64, 1, &r->kept, r->index);
+  cg_tensor *all = cg_reshape(tape, y, 1, &n);
+  cg_tensor *kept = cg_record(tape, &op_kept_targets, &all, 1, &ignore_index);
+  if (!kept) return NULL;
+  if (kept->dims[1] < n) {
+    index = cg_select(tape, kept, 0, 0);
     some = cg_embedding(tape, some, index);
   }
-  cg_tensor *target = cg_input(tape, CG_I64, 1, &r->kept, r->target);
-  cg_tensor *loss = f(tape, some, target);
+  cg_tensor *loss = f(tape, some, cg_select(tape, kept, 0, 1));
   if (reduction != CG_REDUCE_NONE || !loss) return loss;
-  if (index) loss = cg_embedding_grad(tape, loss, index, r->n);
+  if (index) loss = cg_embedding_grad(tape, loss, index, n);
   return cg_reshape(tape, loss, y->rank, t_shape(y));
 }
 
@@ -141,15 +162,8 @@ static cg_tensor *targeted(cg_tape *tape, const char *op, cg_tensor *x,
                         "last axis is needed",
                         cg_tensor_shape_text(at, ys, sizeof ys),
                         cg_tensor_shape_text(x, xs, sizeof xs));
-  struct scratch_block *outer = tape_scratch_begin(tape);
-  rows r;
-  bool read = choose_rows(tape, op, at, ignore_index, &r);
-  struct scratch_block *mine = tape_scratch_begin(tape);
-  cg_tensor *loss =
-      read ? loss_of_rows(tape, x, at, &r, f, reduction) : NULL;
-  tape_scratch_end(tape, mine);
-  tape_scratch_end(tape, outer);
-  return reduce(tape, op, loss, reduction);
+  return reduce(tape, op, loss_of_rows(tape, x, at, ignore_index, f, reduction),
+                reduction);
 }
 
 static cg_tensor *nll_rows(cg_tape *tape, cg_tensor *log_p, cg_tensor *y) {

@@ -44,24 +44,29 @@ static bool list(cg_tape *tape) {
 
 /* ---- leaves ---- */
 
-/* What the tape remembers of a leaf is brought up to date. */
-static bool refresh(cg_tape *tape, cg_tensor *proxy) {
+/* Does the leaf want what it wanted when it was recorded? */
+static bool needs_as_before(cg_tape *tape, const cg_tensor *proxy) {
   const cg_tensor *leaf = t_proxied(proxy);
-  if (proxy->version == leaf->version) return true;
-  if ((proxy->flags ^ leaf->flags) & T_GRAD)
-    return cg_tape_fail(tape, CG_ERR_STATE, name,
-                        "leaf %s %s a gradient now and did not when it was "
-                        "recorded, or the other way round: record anew",
-                        t_label(leaf),
-                        leaf->flags & T_GRAD ? "requires" : "requires not");
-  if (proxy->forms) gemm_drop_forms(tape, proxy);
-  proxy->version = leaf->version;
-  return true;
+  return !((proxy->flags ^ leaf->flags) & T_GRAD) ||
+         cg_tape_fail(tape, CG_ERR_STATE, name,
+                      "leaf %s %s a gradient now and did not when it was "
+                      "recorded, or the other way round: record anew",
+                      t_label(leaf),
+                      leaf->flags & T_GRAD ? "requires" : "requires not");
 }
 
+/* What the tape remembers of leaves is brought up to date: of all of them, or
+ * of none after an error. */
 static bool refresh_all(cg_tape *tape) {
   for (size_t i = 0; i < tape->n_proxies; i++)
-    if (!refresh(tape, tape->proxies[i])) return false;
+    if (!needs_as_before(tape, tape->proxies[i])) return false;
+  for (size_t i = 0; i < tape->n_proxies; i++) {
+    cg_tensor *proxy = tape->proxies[i];
+    const uint32_t version = t_proxied(proxy)->version;
+    if (proxy->version == version) continue;
+    if (proxy->forms) gemm_drop_forms(tape, proxy);
+    proxy->version = version;
+  }
   return true;
 }
 
@@ -86,17 +91,29 @@ static inline bool run(cg_tape *tape, cg_tensor *x) {
   return !tape->watch || watch_result(&call, x, start);
 }
 
+/* An op's own `forward` must neither drop the list nor begin again. */
+static void run_all(cg_tape *tape) {
+  replay *r = &tape->replay;
+  const uint32_t scope = tape->scope;
+  const uint64_t guard = tape->guard;
+  size_t i = 0;
+  tape->guard = tape->position;
+  tape->busy++;
+  while (i < r->n && run(tape, r->nodes[i])) i++;
+  tape->busy--;
+  tape->guard = guard;
+  tape->scope = scope;
+  r->old = i < r->n ? r->nodes[i]->serial + 1 : 0;
+}
+
 cg_status cg_tape_replay(cg_tape *tape) {
   if (!tape) return CG_ERR_ARG;
   if (tape->error.status) return tape->error.status;
   if (tape->busy)
     cg_tape_fail(tape, CG_ERR_STATE, name,
-                 "a walk is running over what would be computed again");
-  else if (list(tape) && refresh_all(tape)) {
-    const uint32_t scope = tape->scope;
-    const replay *r = &tape->replay;
-    for (size_t i = 0; i < r->n && run(tape, r->nodes[i]); i++) {}
-    tape->scope = scope;
-  }
+                 "a walk, or a replay, is running over what would be "
+                 "computed again");
+  else if (list(tape) && refresh_all(tape))
+    run_all(tape);
   return tape->error.status;
 }

@@ -142,6 +142,7 @@ static void rewind_to(cg_tape *tape, const mark_state *s) {
   tape->last = s->last;
   tape->position = s->position;
   tape->serial = s->serial;
+  if (s->serial < tape->replay.old) tape->replay.old = 0;
   tape->scope = s->scope;
   if (tape->n_scopes > s->n_scopes) tape->n_scopes = s->n_scopes;
   cg_tape_clear_error(tape);

@@ -55,6 +55,8 @@ typedef struct replay {
   size_t n, cap;
   const cg_tensor *last;
   uint64_t epoch;
+  uint32_t old; /* after a failure: 1 + the serial of the first result that may
+                   be of older operands; 0: there is none */
 } replay;
 
 struct cg_tape {

@@ -53,12 +53,16 @@ cg_tensor *cg_length_mask(cg_tape *tape, const int64_t *lengths, int64_t B,
   return cg_lt(tape, cg_borrow(tape, CG_I64, CG_DIMS(T, 1), steps), length);
 }
 
-/* How many places of `losses` a mask lets through that broadcasts to it. */
-static double places(const cg_tensor *losses, const cg_tensor *mask) {
-  int64_t n = cg_tensor_numel(mask);
-  double set = 0.0;
-  for (int64_t i = 0; i < n; i++) set += cg_tensor_get(mask, i) != 0.0;
-  return n ? set * (double)(cg_tensor_numel(losses) / n) : 0.0;
+/* 1 / how many places of `losses` a mask lets through that broadcasts to it,
+ * rank 0: of that type, but counted in one that has the numbers. */
+static cg_tensor *one_over_places(cg_tape *tape, const cg_tensor *losses,
+                                  cg_tensor *mask) {
+  const int64_t n = cg_tensor_numel(mask);
+  const double each = n ? (double)(cg_tensor_numel(losses) / n) : 0.0;
+  cg_tensor *set = cg_where(tape, mask, cg_scalar(tape, CG_F64, 1.0),
+                            cg_scalar(tape, CG_F64, 0.0));
+  cg_tensor *places = cg_mul_scalar(tape, cg_sum_all(tape, set), each);
+  return cg_cast(tape, cg_reciprocal(tape, places), cg_tensor_dtype(losses));
 }
 
 static bool has_shape_of(const cg_tensor *x, const cg_tensor *y) {
@@ -86,5 +90,5 @@ cg_tensor *cg_masked_loss(cg_tape *tape, cg_tensor *losses, cg_tensor *mask,
   }
   cg_tensor *sum = cg_sum_all(tape, kept);
   if (reduction == CG_REDUCE_SUM) return sum;
-  return cg_mul_scalar(tape, sum, 1.0 / places(losses, mask));
+  return cg_mul(tape, sum, one_over_places(tape, losses, mask));
 }

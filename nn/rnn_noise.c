@@ -31,8 +31,10 @@ cg_tensor *cg_rnn_zone_out(cg_tape *tape, const cg_rnn *rnn, cg_rng *rng, int s,
   if (!rng)
     return cg_add(tape, after,
                   cg_mul_scalar(tape, cg_sub(tape, before, after), p));
-  cg_tensor *u = cg_rand_uniform(tape, rng, rnn->dtype,
-                                 cg_tensor_rank(after), cg_tensor_shape(after));
-  cg_tensor *stays = cg_lt(tape, u, cg_scalar(tape, rnn->dtype, p));
+  /* By cg_dropout, not by random constants, which a replay would repeat. */
+  cg_tensor *ones = cg_expand(tape, cg_scalar(tape, rnn->dtype, 1.0),
+                              cg_tensor_rank(after), cg_tensor_shape(after));
+  cg_tensor *stays = cg_eq(tape, cg_dropout(tape, ones, p, rng),
+                           cg_scalar(tape, rnn->dtype, 0.0));
   return cg_where(tape, stays, before, after);
 }

@@ -243,6 +243,28 @@ START_TEST(activations_on_the_tape) {
 }
 END_TEST
 
+/* A mask of which another number of places is set, in either type. */
+START_TEST(masks_are_counted_in_a_replay) {
+  const cg_reduction reduction = _i % 2 ? CG_REDUCE_MEAN : CG_REDUCE_SUM;
+  uint8_t mask[T] = {1, 2, 0};
+  cg_tensor *o = some_leaf(8, CG_DIMS(T, B, K)), *L[2];
+  cg_tape *tape = cg_tape_new(NULL);
+  cg_tensor *losses =
+      cg_square(tape, cg_cast(tape, o, _i / 2 ? CG_F32 : CG_F64));
+  cg_tensor *m = cg_borrow(tape, CG_U8, CG_DIMS(T, 1, 1), mask);
+  for (int k = 0; k < 2; k++) {
+    L[k] = cg_masked_loss(tape, losses, m, reduction);
+    mask[1] = 0;
+  }
+  fine(tape);
+  ck_assert_double_ne(cg_tensor_item(L[0]), cg_tensor_item(L[1]));
+  ck_assert_int_eq(cg_tape_replay(tape), CG_OK);
+  ck_assert_double_eq(cg_tensor_item(L[0]), cg_tensor_item(L[1]));
+  cg_tape_free(tape);
+  cg_leaf_free(o);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("loss");
   tcase_add_loop_test(tc, four_reductions, 0, 4);
@@ -253,6 +275,7 @@ int main(void) {
   tcase_add_loop_test(tc, masked_losses, 0, 2);
   tcase_add_test(tc, masks_and_ignored_targets_agree);
   tcase_add_test(tc, masks_broadcast);
+  tcase_add_loop_test(tc, masks_are_counted_in_a_replay, 0, 4);
   tcase_add_test(tc, activations_on_the_tape);
   return run_case("loss", tc);
 }

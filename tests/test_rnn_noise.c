@@ -178,6 +178,20 @@ START_TEST(gradients_are_those_of_finite_differences) {
 }
 END_TEST
 
+/* It would draw the same numbers again. */
+START_TEST(noise_is_not_replayed) {
+  bench b = set_up(noisy(_i));
+  train(&b, 1);
+  fine(b.tape);
+  ck_assert_int_eq(cg_tape_replay(b.tape), CG_ERR_STATE);
+  failed(b.tape, CG_ERR_STATE, "tape_replay", "dropout");
+  cg_tape_reset(b.tape);
+  cg_rnn_forward(b.tape, b.rnn, b.x, NULL);
+  ck_assert_int_eq(cg_tape_replay(b.tape), CG_OK);
+  tear_down(&b);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("rnn_noise");
   tcase_set_timeout(tc, 120);
@@ -187,5 +201,6 @@ int main(void) {
   tcase_add_loop_test(tc, a_dropped_state_leaves_the_input, 0, 3);
   tcase_add_test(tc, zoneout_keeps_what_was);
   tcase_add_loop_test(tc, gradients_are_those_of_finite_differences, 0, 3);
+  tcase_add_loop_test(tc, noise_is_not_replayed, 0, 5);
   return run_case("rnn_noise", tc);
 }

@@ -435,7 +435,8 @@ CG_API cg_tensor *cg_bce_with_logits(cg_tape *tape, cg_tensor *o, cg_tensor *y,
 #define CG_IGNORE_INDEX (-100)
 /* -log_p[y] over the last axis: log_p [..., K], targets y [...] (I64). Rows
  * whose target is `ignore_index` have loss 0 and gradient 0, whatever they
- * hold, and do not count for the mean. The targets are read once, now. */
+ * hold, and do not count for the mean. How many are ignored is recorded:
+ * cg_tape_replay with another number of them is refused (STATE). */
 CG_API cg_tensor *cg_nll(cg_tape *tape, cg_tensor *log_p, cg_tensor *y,
                          int64_t ignore_index, cg_reduction reduction);
 /* The same for cg_cross_entropy of logits o. */

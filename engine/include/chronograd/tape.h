@@ -111,17 +111,20 @@ CG_API bool cg_tape_recording(const cg_tape *tape);
  *     }
  *
  * What is not computed again: constants (cg_input, cg_full, random numbers, a
- * value carried over a rewind), what was computed with recording off, and what
- * the program decided as it recorded (shapes, lengths, branches). A gradient
- * recorded with CG_CREATE_GRAPH is part of the recording; retained gradients
- * of results begin at 0 again. Hooks are not called.
+ * value carried over a rewind, a gradient of cg_grad without CG_CREATE_GRAPH),
+ * what was computed with recording off, and what the program decided as it
+ * recorded (shapes, lengths, branches). A gradient recorded with
+ * CG_CREATE_GRAPH is part of the recording; retained gradients of results begin
+ * at 0 again. Hooks are not called.
  *
  * Refused (STATE) from inside of a walk, where a leaf came to require a
  * gradient or ceased to, and where an op cannot run again (cg_op's `once`):
  * dropout would repeat its mask, and the functions of cg_checkpoint and
  * cg_custom were called when they were recorded. An op that fails, such as one
  * whose index is now out of range, leaves its error on the tape; what comes
- * behind it is not computed. NOMEM or LIMIT, at the first replay. */
+ * behind it is not computed, and cannot be walked back (STATE) before a replay
+ * that succeeds or a rewind past that op. NOMEM or LIMIT, at the first replay
+ * as a rule. */
 CG_API cg_status cg_tape_replay(cg_tape *tape);
 
 /* ---- scopes: names for parts of the graph ---- */

@@ -99,9 +99,9 @@ CG_API const cg_tensor *cg_tensor_grad(const cg_tensor *x);
 CG_API cg_tensor *cg_leaf_new(const cg_allocator *allocator, cg_dtype dtype,
                               int rank, const int64_t *shape, cg_error *err);
 /* Frees a leaf and its gradient. No tape may use it any more: rewind tapes past
- * its uses first. (That is not checked: a walk over what was recorded with it
- * reads memory that is not there. Another leaf at its address is not taken for
- * it, though.) NULL is fine. */
+ * its uses first. (That is not checked: a walk over what was recorded with it,
+ * or a replay, reads memory that is not there. Another leaf at its address is
+ * not taken for it, though.) NULL is fine. */
 CG_API void cg_leaf_free(cg_tensor *leaf);
 /* The leaf's data for writing, row-major. The call counts as a modification:
  * a graph recorded before can no longer be walked back where it needs the old

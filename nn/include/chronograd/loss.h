@@ -36,8 +36,7 @@ CG_API cg_tensor *cg_length_mask(cg_tape *tape, const int64_t *lengths,
  * cg_huber, cg_bce_with_logits and cg_nll with CG_REDUCE_NONE.
  *   losses  any shape; [T, B] or [T, B, K] as a rule
  *   mask    U8, broadcasts to the losses: [T, B], [T, B, 1], [T, 1]
- * The mask is read once, now. With nothing to count the sum is 0 and the mean
- * NaN. */
+ * With nothing to count the sum is 0 and the mean NaN. */
 CG_API cg_tensor *cg_masked_loss(cg_tape *tape, cg_tensor *losses,
                                  cg_tensor *mask, cg_reduction reduction);
 
