@@ -166,8 +166,8 @@ cg_status grad_for(cg_tape *tape, const char *name, cg_tensor *const *outputs,
                    cg_tensor *const *inputs, int n_inputs, cg_tensor **grads,
                    int options) {
   if (!tape || !grads) return CG_ERR_ARG;
-  if (tape->error.status) return tape->error.status;
   for (int j = 0; j < n_inputs; j++) grads[j] = NULL;
+  if (tape->error.status) return tape->error.status;
   request r = {
       .walk = {.tape = tape,
                .name = name,

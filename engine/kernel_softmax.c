@@ -27,18 +27,19 @@ enum { CHUNK = 512 };
 /* ---- one row, for type T with exponential EXP ---- */
 
 /* The sum of TERM, of an element X, over n > 0 elements, of which there are not
- * many; that of `none` is 0. */
-#define SUM(name, S, T, TERM, none)                                          \
+ * many; that of `other` is finite (see block). */
+#define SUM(name, S, T, TERM, other)                                         \
   INLINE double name##_##S(int64_t n, const T *x, T m) {                     \
     T lane[LANES], block[LANES];                                             \
-    if (n < LANES) x = block_##S(n, x, block, none), n = LANES;              \
+    const int some = n < LANES ? (int)n : LANES;                             \
+    if (n < LANES) x = block_##S(n, x, block, other), n = LANES;             \
     const int before = (int)(-n & (LANES - 1)); /* that two blocks hold */   \
     (void)m;                                                                 \
     IN_LANES {                                                               \
       const T X = x[n - LANES + j];                                          \
       lane[j] = TERM;                                                        \
     }                                                                        \
-    IN_LANES lane[j] = j < before ? 0 : lane[j];                             \
+    IN_LANES lane[j] = (j < before) | (j >= some) ? 0 : lane[j];             \
     for (int64_t k = 0; k < n - LANES; k += LANES)                           \
       IN_LANES {                                                             \
         const T X = x[k + j];                                                \
@@ -49,7 +50,8 @@ enum { CHUNK = 512 };
     return (double)((lane[0] + lane[2]) + (lane[1] + lane[3]));              \
   }
 
-/*   block      n < LANES elements, and then others that do not matter
+/*   block      n < LANES elements, and then others that do not matter, but for
+ *              floating-point exceptions: of finite rows there shall be none
  *   chunk      n <= CHUNK elements side by side
  *   sum        their sum
  *   sum_exps   the sum of exp(x[k] - m)
@@ -69,7 +71,7 @@ enum { CHUNK = 512 };
     return copy;                                                             \
   }                                                                          \
   SUM(sum, S, T, X, 0)                                                       \
-  SUM(sum_exps, S, T, EXP(X - m), (T)-INFINITY)                              \
+  SUM(sum_exps, S, T, EXP(X - m), m)                                         \
   INLINE void exps_##S(int64_t n, T *restrict e, const T *restrict x, T a,   \
                        T b, T c) {                                           \
     T block[LANES];                                                          \
@@ -138,7 +140,7 @@ ROW_PARTS(f64, double, exp)
                                         const void *xx, int64_t sx) {        \
     T *y = yy;                                                               \
     const T *x = xx, m = max_##S(n, x, sx);                                  \
-    const T log_s = LOG((T)total_##S(n, x, sx, m));                            \
+    const T log_s = LOG((T)total_##S(n, x, sx, m));                          \
     if (sy == 1 && sx == 1)                                                  \
       for (int64_t i = 0; i < n; i++) y[i] = x[i] - m - log_s;               \
     else                                                                     \
@@ -160,7 +162,7 @@ SOFTMAX_ROWS(f64, double, log)
       for (int64_t i = 0; i < n; i++)                                        \
         if (isnan(x[i * sx])) result = x[i * sx];                            \
     } else {                                                                 \
-      result = m + LOG((T)total_##S(n, x, sx, m));                             \
+      result = m + LOG((T)total_##S(n, x, sx, m));                           \
     }                                                                        \
     *(T *)y = result;                                                        \
   }
@@ -184,7 +186,8 @@ const kernel_softmax kernel_log_softmax_row = {log_softmax_f32,
 #define CROSS_ENTROPY_ROWS(S, T, LOG)                                        \
   CG_CLONES static void losses_##S(int64_t rows, int64_t n, T *loss,         \
                                    const T *o, const int64_t *y) {           \
-    T m[LANES] = {0}, s[LANES] = {0};                                        \
+    T m[LANES] = {0}, s[LANES];                                              \
+    IN_LANES s[j] = 1; /* has a logarithm, also where there is no row */     \
     for (int64_t r = 0; r < rows; r += LANES, o += LANES * n) {              \
       const int some = rows - r < LANES ? (int)(rows - r) : LANES;           \
       for (int i = 0; i < some; i++) m[i] = max_##S(n, o + i * n, 1);        \

@@ -233,7 +233,7 @@ static void note_piece(cg_vjp *v, cg_tensor *g) {
 NOINLINE static void give(cg_vjp *v, int i, cg_tensor *g) {
   cg_tape *tape = v->tape;
   cg_tensor *x = v->in[i];
-  if (g != v->gy) g = tape_operand(tape, g, v->node->op->name, i);
+  g = tape_operand(tape, g, v->node->op->name, i);
   if (!g) return;
   const bool same = t_same_shape(g, x);
   if (!(same && g->dtype == x->dtype) && !fits(v, i, g)) return;

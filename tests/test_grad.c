@@ -74,6 +74,9 @@ START_TEST(bad_arguments_are_refused) {
   ck_assert_ptr_null(g);
   failed(tape, CG_ERR_STATE, "grad", "does not require");
   ck_assert_int_eq(cg_grad(tape, &y, 1, NULL, &no, 1, &g, 0), CG_ERR_ARG);
+  g = w;
+  ck_assert_int_eq(cg_grad(tape, &y, 1, NULL, &w, 1, &g, 0), CG_ERR_ARG);
+  ck_assert_ptr_null(g); /* of a tape that has failed, too */
   cg_tape_clear_error(tape);
   ck_assert_int_eq(cg_grad(tape, &no, 1, NULL, &w, 1, &g, 0), CG_ERR_ARG);
   cg_tape_clear_error(tape);

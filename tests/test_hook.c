@@ -301,6 +301,34 @@ START_TEST(walk_in_a_hook) {
 }
 END_TEST
 
+static cg_tensor *mark_here(cg_tape *t, cg_tensor *x, cg_tensor *g,
+                            void *context) {
+  (void)x, (void)g;
+  *(cg_mark *)context = cg_tape_mark(t);
+  return NULL;
+}
+
+/* Drops what a recorded walk has made since that, its gradients as well. */
+static cg_tensor *go_back(cg_tape *t, cg_tensor *x, cg_tensor *g,
+                          void *context) {
+  (void)x, (void)g;
+  ck_assert_int_eq(cg_tape_rewind(t, *(const cg_mark *)context), CG_OK);
+  return NULL;
+}
+
+/* Also a rule that passes gy on as it is gives nothing that was dropped. */
+START_TEST(rewind_in_a_hook) {
+  cg_mark mark;
+  cg_tensor *a = cg_add_scalar(tape, w, 2), *L = cg_mul(tape, a, a), *g;
+  cg_tensor *L_again = cg_mul(tape, L, L);
+  hook(L, mark_here, &mark);
+  hook(a, go_back, &mark);
+  cg_grad(tape, &L_again, 1, NULL, &w, 1, &g, CG_CREATE_GRAPH);
+  ck_assert_int_eq(cg_tape_status(tape), CG_ERR_STALE);
+  ck_assert_ptr_null(g);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("all");
   tcase_add_checked_fixture(tc, setup, teardown);
@@ -316,5 +344,6 @@ int main(void) {
   tcase_add_test(tc, bad_calls);
   tcase_add_test(tc, many);
   tcase_add_test(tc, walk_in_a_hook);
+  tcase_add_test(tc, rewind_in_a_hook);
   return run_case("hook", tc);
 }
