@@ -95,6 +95,8 @@ TILE_WIDE(double)
 
 /* ---- matrices ---- */
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 #define TRANSPOSE(T)                                                         \
   static void part_##T(int64_t rows, int64_t cols, const T *in, int64_t ld,  \
                        T *out, int64_t ldo, bool add) {                      \
@@ -102,23 +104,28 @@ TILE_WIDE(double)
       for (int64_t i = 0; i < rows; i++)                                     \
         out[j * ldo + i] = in[i * ld + j] + (add ? out[j * ldo + i] : 0);    \
   }                                                                          \
+  /* By whole tiles, a row and a column of them at least; the last of either  \
+     may overlap those before. */                                            \
+  static void tiles_##T(int64_t rows, int64_t cols, const T *in, int64_t ld, \
+                        T *out, int64_t ldo, bool add) {                     \
+    const bool wide = kernel_has_wide();                                     \
+    for (int64_t j = 0; j < cols; j += TILE) {                               \
+      const int64_t at_j = least(j, cols - TILE);                            \
+      for (int64_t i = 0; i < rows; i += TILE) {                             \
+        const int64_t at_i = least(i, rows - TILE);                          \
+        (wide ? wide_##T : tile_##T)(in + at_i * ld + at_j, ld,              \
+                                     out + at_j * ldo + at_i, ldo, add);     \
+      }                                                                      \
+    }                                                                        \
+  }                                                                          \
   static void transpose_##T(int64_t rows, int64_t cols, const T *in,         \
                             int64_t ld, T *out, int64_t ldo, bool add) {     \
-    const bool wide = kernel_has_wide();                                     \
     const bool overlap = !add && rows >= TILE && cols >= TILE;               \
-    for (int64_t i = 0; i < rows; i += TILE)                                 \
-      for (int64_t j = 0; j < cols; j += TILE) {                             \
-        const int64_t r = rows - i < TILE ? rows - i : TILE;                 \
-        const int64_t c = cols - j < TILE ? cols - j : TILE;                 \
-        const int64_t at_i = overlap ? i + r - TILE : i;                     \
-        const int64_t at_j = overlap ? j + c - TILE : j;                     \
-        const T *from = in + at_i * ld + at_j;                               \
-        T *to = out + at_j * ldo + at_i;                                     \
-        if (!overlap && (r < TILE || c < TILE))                              \
-          part_##T(r, c, from, ld, to, ldo, add);                            \
-        else                                                                 \
-          (wide ? wide_##T : tile_##T)(from, ld, to, ldo, add);              \
-      }                                                                      \
+    const int64_t r = overlap ? rows : rows / TILE * TILE;                   \
+    const int64_t c = overlap ? cols : cols / TILE * TILE;                   \
+    tiles_##T(r, c, in, ld, out, ldo, add);                                  \
+    part_##T(rows, cols - c, in + c, ld, out + c * ldo, ldo, add);           \
+    part_##T(rows - r, c, in + r * ld, ld, out + r, ldo, add);               \
   }
 
 TRANSPOSE(float)
