@@ -48,6 +48,10 @@ static int64_t size_of(const gemm_args *g) {
   return g->dtype == CG_F32 ? 4 : 8;
 }
 static int64_t panel_of(const gemm_args *g) { return PANEL_BYTES / size_of(g); }
+/* How many more elements than whole registers (of 2^i elements). */
+static int64_t beyond_lanes(const gemm_args *g, int64_t n) {
+  return n & (LINE / size_of(g) - 1);
+}
 static const void *at(const gemm_args *g, const void *x, int64_t i) {
   return (const char *)x + i * size_of(g);
 }
@@ -121,6 +125,7 @@ static bool packs_b(const gemm_args *g) {
 /* As many columns as lie in the second-level cache: whole rows of C if they
  * can. */
 static int64_t near_columns(const gemm_args *g, int64_t k) {
+  if (g->n * k * size_of(g) <= NEAR_BYTES) return g->n;
   const int64_t panel = panel_of(g), most = NEAR_BYTES / (k * size_of(g));
   return least(g->n, most > panel ? most / panel * panel : panel);
 }
@@ -156,19 +161,23 @@ static plan plan_for(const gemm_args *g) {
  * cheaper for them than a register each: as long as what they are made of is
  * still in the cache. */
 static int64_t odd_columns(const gemm_args *g) {
-  const int64_t lanes = 64 / size_of(g), odd = g->n % lanes;
-  bool few = odd && odd <= 2 && g->n > lanes && g->m >= M_BLOCK;
+  const int64_t odd = beyond_lanes(g, g->n);
+  bool few = odd && odd <= 2 && g->n > LINE / size_of(g) && g->m >= M_BLOCK;
   bool near = !g->ta || g->k < FAR_K;
   return few && near && !g->tb && !g->panels ? odd : 0;
 }
 
+/* n, rounded up to whole registers. */
+static int64_t whole_lanes(const gemm_args *g, int64_t n) {
+  const int64_t lanes = LINE / size_of(g);
+  return n + beyond_lanes(g, lanes - beyond_lanes(g, n));
+}
+
 /* More columns than whole registers waste what C^T would not? */
 static bool flips(const gemm_args *g) {
-  const int64_t lanes = 64 / size_of(g);
-  const int64_t wide = (g->n + lanes - 1) / lanes * lanes * g->m;
-  const int64_t high = (g->m + lanes - 1) / lanes * lanes * g->n;
   return g->ta && !g->tb && !g->panels && g->k >= FLIP_K &&
-         wide * 9 > high * 10 && !odd_columns(g);
+         whole_lanes(g, g->n) * g->m * 9 > whole_lanes(g, g->m) * g->n * 10 &&
+         !odd_columns(g);
 }
 
 static int64_t odd_rows(const gemm_args *g) {
