@@ -13,7 +13,8 @@
  *            (cg_tape_reserve), the view may go on over them.
  *   forward  writes every element of the result, whose memory is contiguous and
  *            uninitialised. It sees operands with any strides, changes nothing
- *            else, allocates nothing but through cg_call_scratch.
+ *            else, allocates nothing but through cg_call_scratch. A replay runs
+ *            it again, without `infer`: operands' values are to be checked here.
  *   vjp      given gy = dL/dy, hands each operand its part of the
  *            vector-Jacobian product. It is written in terms of ops, so that
  *            the walk can itself be recorded and differentiated. It asks

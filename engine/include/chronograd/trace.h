@@ -22,7 +22,8 @@ extern "C" {
  *              contributions that overflow, and gradients that leaves held
  *              before are told apart.
  *
- * Ops that a rule applies are not traced one by one: what the rule gives is. An
+ * Ops that a rule applies are not traced one by one: what the rule gives is.
+ * (In a replay, which knows no rules, those of a recorded gradient are.) An
  * intended infinity, such as a mask of -inf, is reported like any other.
  * Off, it costs nothing; on, about one more read of all values, and products
  * that are added to gradients are computed once more. Values and gradients are
