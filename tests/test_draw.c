@@ -191,6 +191,7 @@ static cg_tensor *draw_gradient(cg_tape *t, cg_tensor *x, cg_tensor *g,
   (void)t, (void)x;
   draw(g, NULL);
   has("label=\"mul\\n[] f64\"", 1);
+  has("label=\"outer\"", 1);
   has(" -> ", 0);
   *(int *)context += 1;
   return NULL;
@@ -199,6 +200,10 @@ static cg_tensor *draw_gradient(cg_tape *t, cg_tensor *x, cg_tensor *g,
 START_TEST(a_gradient_in_a_hook) {
   int calls = 0;
   cg_tensor *v = scalar_leaf(0.7), *y = v;
+  for (int i = 0; i < 5; i++) {
+    cg_scope_push(tape, "another");
+    cg_scope_pop(tape);
+  }
   cg_scope_push(tape, "outer");
   for (int i = 0; i < 4; i++) {
     y = cg_mul(tape, y, v);
