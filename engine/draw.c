@@ -58,6 +58,10 @@ static cg_tensor *node_of(const drawing *d, cg_tensor *x) {
 
 static void reach(drawing *d, cg_tensor *x) {
   x = node_of(d, x);
+  if (x->flags & T_TEMP) { /* the root itself: it has no stamp, no history */
+    append(d, &d->sources, x);
+    return;
+  }
   if (x->stamp == d->tape->stamp) return;
   x->stamp = d->tape->stamp;
   if (x->flags & T_HISTORY)

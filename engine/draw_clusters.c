@@ -79,7 +79,7 @@ void clusters_free(clusters *c) {
 uint32_t clusters_find(const clusters *c, const cg_tensor *x) {
   if (x->flags & T_PROXY) return 0; /* leaves lie in no scope */
   size_t side = x->flags & T_BACKWARD ? c->n_of_scope / 2 : 0;
-  return c->of_scope[side + x->scope];
+  return c->of_scope[side + tape_scope_of(c->tape, x)];
 }
 
 /* ---- what is alike ---- */

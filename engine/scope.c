@@ -49,19 +49,13 @@ cg_status cg_scope_pop(cg_tape *tape) {
   return CG_OK;
 }
 
-/* Leaves lie in no scope, and what a walk makes in the one it is visiting. */
-static uint32_t scope_of(const cg_tape *tape, const cg_tensor *x) {
-  if (!x || x->flags & T_TEMP) return tape->scope;
-  return x->flags & T_PROXY ? 0 : x->scope;
-}
-
 const char *cg_scope_path(const cg_tape *tape, const cg_tensor *x, char *buf,
                           size_t size) {
   if (size == 0) return buf;
   buf[0] = '\0';
   if (!tape || (x && x->tape != tape)) return buf;
   uint32_t chain[MAX_DEPTH], n = 0;
-  for (uint32_t s = scope_of(tape, x); s && n < MAX_DEPTH;
+  for (uint32_t s = tape_scope_of(tape, x); s && n < MAX_DEPTH;
        s = tape->scopes[s].parent)
     chain[n++] = s;
   size_t at = 0;

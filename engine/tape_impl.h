@@ -132,6 +132,13 @@ static inline cg_tensor *tape_operand(cg_tape *tape, cg_tensor *x,
   return tape_resolve(tape, x, op, i);
 }
 
+/* The scope of x, or the current one for NULL: leaves lie in none, and what a
+ * walk makes in the one it is visiting. */
+static inline uint32_t tape_scope_of(const cg_tape *tape, const cg_tensor *x) {
+  if (!x || x->flags & T_TEMP) return tape->scope;
+  return x->flags & T_PROXY ? 0 : x->scope;
+}
+
 /* For builders that look at x before they record: may it be an operand here?
  * A dropped tensor's header can hold anything. */
 static inline bool tape_can_use(cg_tape *tape, cg_tensor *x, const char *op,

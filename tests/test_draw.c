@@ -185,6 +185,38 @@ END_TEST
 
 /* ---- names ---- */
 
+/* A gradient that a walk is busy with: one node, in the scope being visited. */
+static cg_tensor *draw_gradient(cg_tape *t, cg_tensor *x, cg_tensor *g,
+                                void *context) {
+  (void)t, (void)x;
+  draw(g, NULL);
+  has("label=\"mul\\n[] f64\"", 1);
+  has("label=\"outer\"", 1);
+  has(" -> ", 0);
+  *(int *)context += 1;
+  return NULL;
+}
+
+START_TEST(a_gradient_in_a_hook) {
+  int calls = 0;
+  cg_tensor *v = scalar_leaf(0.7), *y = v;
+  for (int i = 0; i < 5; i++) {
+    cg_scope_push(tape, "another");
+    cg_scope_pop(tape);
+  }
+  cg_scope_push(tape, "outer");
+  for (int i = 0; i < 4; i++) {
+    y = cg_mul(tape, y, v);
+    if (i < 3) cg_hook(tape, y, draw_gradient, &calls);
+  }
+  cg_scope_pop(tape);
+  ck_assert_int_eq(cg_backward(tape, y), CG_OK);
+  ck_assert_int_eq(calls, 3);
+  near(cg_tensor_item(cg_tensor_grad(v)), 5 * pow(0.7, 4), 1e-14);
+  cg_leaf_free(v);
+}
+END_TEST
+
 START_TEST(hostile_names) {
   static const struct {
     const char *name, *drawn;
@@ -297,6 +329,7 @@ int main(void) {
   tcase_add_test(tc, a_leaf_is_drawn_once);
   tcase_add_test(tc, only_what_the_root_depends_on);
   tcase_add_test(tc, values_and_gradients);
+  tcase_add_test(tc, a_gradient_in_a_hook);
   tcase_add_test(tc, hostile_names);
   tcase_add_test(tc, names_as_they_are_drawn);
   tcase_add_test(tc, scopes_of_similar_names);

@@ -231,6 +231,35 @@ START_TEST(few_rows_have_the_same_bits_each_time) {
 }
 END_TEST
 
+/* What the tape remembers of a weight's products is not used for others: of
+ * other sizes, or of a transposed matrix. */
+START_TEST(the_same_bits_after_other_products) {
+  const int64_t rows[] = {3, 3, 40, 1, 40, 1}, n = 90, k = 130;
+  const bool f64 = _i & 1, tb = _i & 2;
+  const cg_dtype dtype = f64 ? CG_F64 : CG_F32;
+  cg_rng rng = cg_rng_seed(90 + (uint64_t)_i);
+  matrix b = matrix_of(&rng, tb ? n : k, tb ? k : n);
+  cg_tensor *B = leaf_like(&b, dtype);
+  cg_tape *tape = cg_tape_new(NULL);
+  for (int i = 0; i < 6 * N_OF(rows); i++) {
+    const int64_t m = rows[i % N_OF(rows)];
+    const bool ta = i % 2;
+    matrix a = matrix_of(&rng, ta ? k : m, ta ? m : k);
+    cg_tensor *A = leaf_like(&a, dtype);
+    cg_tape *other = cg_tape_new(NULL);
+    same_bits(cg_matmul_t(tape, A, B, ta, tb),
+              cg_matmul_t(other, A, B, ta, tb));
+    fine(tape);
+    cg_tape_free(other);
+    cg_leaf_free(A);
+    free(a.at);
+  }
+  cg_tape_free(tape);
+  cg_leaf_free(B);
+  free(b.at);
+}
+END_TEST
+
 /* Sizes of which the larger matrix fits no cache. */
 static const int64_t far[][3] = {
     {50, 1024, 260}, {25, 320, 832}, {6, 576, 512}};
@@ -342,6 +371,7 @@ int main(void) {
   tcase_add_loop_test(tc, products_of_all_sizes_share_a_form, 0, 2);
   tcase_add_loop_test(tc, few_rows_have_the_same_bits_each_time, 0,
                       4 * N_OF(few_rows));
+  tcase_add_loop_test(tc, the_same_bits_after_other_products, 0, 4);
   tcase_add_loop_test(tc, few_rows_and_many_share_a_form, 0,
                       32 * N_OF(shared));
   return run_case("matmul_large", tc);
