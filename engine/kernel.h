@@ -188,8 +188,8 @@ typedef struct gemm_args {
   gemm_kernel by;
 } gemm_args;
 
-/* Chooses g->by for the rest of *g, but for c, ldc, accumulate and scratch;
- * the functions below want it chosen. */
+/* Chooses g->by for the rest of *g, but for c, accumulate and scratch; the
+ * functions below want it chosen. */
 void kernel_gemm_choose(gemm_args *g);
 void kernel_gemm(const gemm_args *g);
 /* How much scratch memory the product needs. */
