@@ -19,6 +19,7 @@ static const double worth_threads = 200e-6;
 typedef struct shard {
   cg_tape *tape;
   cg_grads *grads;
+  cg_tensor *seed; /* a leaf: the last weight of the loss, if it was not 1 */
   double loss, seconds;
   cg_status status;
 } shard;
@@ -104,6 +105,7 @@ void cg_data_parallel_free(cg_data_parallel *p) {
   for (int i = 0; i < p->n_shards; i++) {
     cg_tape_free(p->shards[i].tape);
     cg_grads_free(p->shards[i].grads);
+    cg_leaf_free(p->shards[i].seed);
   }
   const cg_allocator *a = p->config.allocator;
   a->release(a->context, p, bytes_of(p->n_shards));
@@ -137,16 +139,35 @@ static void fail_shape(cg_tape *tape, const cg_tensor *loss) {
                cg_tensor_shape_text(loss, shape, sizeof shape));
 }
 
+/* w in a tensor like the loss: the same one as long as nothing changes, so that
+ * a tape that is replayed does not grow. NULL after an error. */
+static cg_tensor *seed_of(const cg_data_parallel *p, shard *s,
+                          const cg_tensor *loss, double w) {
+  const cg_dtype dtype = cg_tensor_dtype(loss);
+  const int rank = cg_tensor_rank(loss);
+  const double value = dtype == CG_F32 ? (double)(float)w : w;
+  if (s->seed && cg_tensor_dtype(s->seed) == dtype &&
+      cg_tensor_rank(s->seed) == rank && cg_tensor_item(s->seed) == value)
+    return s->seed;
+  cg_error err = {0};
+  cg_leaf_free(s->seed);
+  s->seed = cg_leaf_new(p->config.allocator, dtype, rank,
+                        cg_tensor_shape(loss), &err);
+  if (!s->seed)
+    return cg_tape_fail(s->tape, err.status, "data_parallel", "%s",
+                        err.message);
+  cg_leaf_fill(s->seed, value);
+  return s->seed;
+}
+
 /* Adds the gradient of w L_s to the shard's own. */
-static void walk(shard *s, cg_tensor *loss, double w) {
+static void walk(const cg_data_parallel *p, shard *s, cg_tensor *loss,
+                 double w) {
   if (cg_tensor_numel(loss) != 1) {
     fail_shape(s->tape, loss);
     return;
   }
-  cg_tensor *seed = NULL;
-  if (w != 1)
-    seed = cg_full(s->tape, cg_tensor_dtype(loss), cg_tensor_rank(loss),
-                   cg_tensor_shape(loss), w);
+  cg_tensor *seed = w != 1 ? seed_of(p, s, loss, w) : NULL;
   if (w == 1 || seed)
     cg_backward_into(s->tape, &loss, &seed, 1, s->grads);
   if (!cg_tape_status(s->tape)) s->loss = w * cg_tensor_item(loss);
@@ -164,7 +185,7 @@ static void run_shard(cg_data_parallel *p, int i) {
     cg_tape_fail(s->tape, CG_ERR_ARG, "data_parallel",
                  "the loss of shard %d is NULL", i);
   else if (!cg_tape_status(s->tape))
-    walk(s, loss, r->mean ? (double)part.rows / (double)r->batch : 1);
+    walk(p, s, loss, r->mean ? (double)part.rows / (double)r->batch : 1);
   s->status = cg_tape_status(s->tape);
   s->seconds = now() - begin;
 }

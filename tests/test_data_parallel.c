@@ -264,6 +264,54 @@ START_TEST(carried_states) {
 }
 END_TEST
 
+/* ---- shards that are recorded once ---- */
+
+typedef struct replays {
+  job *job;
+  cg_tensor *loss[4];
+} replays;
+
+static cg_tensor *replayed_loss(cg_tape *tape, const cg_shard *s,
+                                void *context) {
+  replays *r = context;
+  cg_tensor **loss = &r->loss[s->index];
+  cg_rnn_state zero = {0};
+  if (!*loss)
+    *loss = loss_of(tape, r->job, s->begin, s->rows, &zero);
+  else if (cg_tape_replay(tape))
+    return NULL;
+  return *loss;
+}
+
+START_TEST(replayed_shards) {
+  job j;
+  job_init(&j);
+  replays r = {.job = &j};
+  double want[MOST] = {0}, got[MOST] = {0};
+  cg_data_parallel *p = parallel_of(2, 4), *q = parallel_of(2, 4);
+  size_t nodes = 0;
+  for (int i = 0; i < ROUNDS; i++) {
+    j.x[i % T][i][0] += 0.5;
+    fill_some(cg_params_at(j.params, i % 3), (uint64_t)i);
+    cg_params_zero_grad(j.params);
+    ck_assert(!cg_data_parallel_backward(p, B, CG_REDUCE_MEAN, shard_loss, &j,
+                                         NULL, NULL));
+    gradients(&j, want);
+    cg_params_zero_grad(j.params);
+    ck_assert(!cg_data_parallel_backward(q, B, CG_REDUCE_MEAN, replayed_loss,
+                                         &r, NULL, NULL));
+    gradients(&j, got);
+    ck_assert_mem_eq(want, got, sizeof want);
+    size_t n = cg_tape_get_stats(cg_data_parallel_tape(q, 3)).nodes;
+    ck_assert(i == 0 || n == nodes);
+    nodes = n;
+  }
+  cg_data_parallel_free(p);
+  cg_data_parallel_free(q);
+  cg_params_free(j.params);
+}
+END_TEST
+
 START_TEST(shards_of_a_batch) {
   static const int64_t batch[] = {0, 1, 31, 32, 63, 64, 1000};
   static const int by_default[] = {0, 1, 1, 2, 2, 4, 4};
@@ -419,6 +467,7 @@ int main(void) {
   tcase_add_test(tc, denormal_numbers);
   tcase_add_test(tc, rounding);
   tcase_add_test(tc, carried_states);
+  tcase_add_test(tc, replayed_shards);
   tcase_add_test(tc, shards_of_a_batch);
   tcase_add_test(tc, a_failing_shard);
   tcase_add_test(tc, bad_calls);

@@ -54,7 +54,8 @@ typedef struct cg_shard {
  * for several shards at once: it reads what is shared and writes only what
  * belongs to the shard. The tape is that shard's in every call, and the
  * function rewinds it: a state carried from window to window stays on it
- * (cg_rnn_state_keep). */
+ * (cg_rnn_state_keep). Or it replays what it recorded in its first call
+ * (cg_tape_replay). */
 typedef cg_tensor *(*cg_shard_fn)(cg_tape *tape, const cg_shard *shard,
                                   void *context);
 
