@@ -145,6 +145,8 @@ static inline bool tape_can_use(cg_tape *tape, cg_tensor *x, const char *op,
                                 int i) {
   return tape && !tape->error.status && tape_resolve(tape, x, op, i);
 }
+/* Forgets all proxies but the oldest `keep`. */
+void tape_drop_proxies(cg_tape *tape, size_t keep);
 /* The newest proxy of a leaf, or NULL if the leaf was not used. */
 cg_tensor *tape_find_proxy(cg_tape *tape, const cg_tensor *leaf);
 
