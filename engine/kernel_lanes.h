@@ -17,7 +17,7 @@ enum { LANES = 16 };
 #endif
 #define IN_LANES FOR_J(LANES)
 
-#ifdef CG_HAVE_LIBMVEC
+#if defined(CG_HAVE_LIBMVEC) && defined(__GNUC__) && !defined(__clang__)
 #define CG_VECTOR __attribute__((simd("notinbranch")))
 CG_VECTOR float expf(float);
 CG_VECTOR double exp(double);

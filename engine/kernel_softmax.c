@@ -39,7 +39,7 @@ enum { CHUNK = 512 };
       const T X = x[n - LANES + j];                                          \
       lane[j] = TERM;                                                        \
     }                                                                        \
-    IN_LANES lane[j] = (j < before) | (j >= some) ? 0 : lane[j];             \
+    IN_LANES lane[j] = ((j < before) | (j >= some)) ? 0 : lane[j];           \
     for (int64_t k = 0; k < n - LANES; k += LANES)                           \
       IN_LANES {                                                             \
         const T X = x[k + j];                                                \

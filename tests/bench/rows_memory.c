@@ -115,7 +115,7 @@ static void run(job *j) {
 /* ---- memory ---- */
 
 static double resident(void) {
-  long all, pages;
+  long all = 0, pages = 0;
   FILE *f = fopen("/proc/self/statm", "r");
   bench_check(f && fscanf(f, "%ld %ld", &all, &pages) == 2, "no /proc");
   fclose(f);
