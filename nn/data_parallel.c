@@ -19,7 +19,7 @@ static const double worth_threads = 200e-6;
 typedef struct shard {
   cg_tape *tape;
   cg_grads *grads;
-  cg_tensor *seed; /* a leaf: the last weight of the loss, if it was not 1 */
+  cg_tensor *seed; /* a leaf: the weight of the loss; NULL: it always was 1 */
   double loss, seconds;
   cg_status status;
 } shard;
@@ -139,24 +139,24 @@ static void fail_shape(cg_tape *tape, const cg_tensor *loss) {
                cg_tensor_shape_text(loss, shape, sizeof shape));
 }
 
-/* w in a tensor like the loss: the same one as long as nothing changes, so that
- * a tape that is replayed does not grow. NULL after an error. */
+/* w in a tensor like the loss: a leaf, so that a tape that is replayed does not
+ * grow. It is never freed before the tape, which remembers it; a later loss of
+ * another kind gets a constant. NULL after an error. */
 static cg_tensor *seed_of(const cg_data_parallel *p, shard *s,
                           const cg_tensor *loss, double w) {
   const cg_dtype dtype = cg_tensor_dtype(loss);
   const int rank = cg_tensor_rank(loss);
   const double value = dtype == CG_F32 ? (double)(float)w : w;
-  if (s->seed && cg_tensor_dtype(s->seed) == dtype &&
-      cg_tensor_rank(s->seed) == rank && cg_tensor_item(s->seed) == value)
-    return s->seed;
   cg_error err = {0};
-  cg_leaf_free(s->seed);
-  s->seed = cg_leaf_new(p->config.allocator, dtype, rank,
-                        cg_tensor_shape(loss), &err);
+  if (!s->seed)
+    s->seed = cg_leaf_new(p->config.allocator, dtype, rank,
+                          cg_tensor_shape(loss), &err);
   if (!s->seed)
     return cg_tape_fail(s->tape, err.status, "data_parallel", "%s",
                         err.message);
-  cg_leaf_fill(s->seed, value);
+  if (cg_tensor_dtype(s->seed) != dtype || cg_tensor_rank(s->seed) != rank)
+    return cg_full(s->tape, dtype, rank, cg_tensor_shape(loss), w);
+  if (cg_tensor_item(s->seed) != value) cg_leaf_fill(s->seed, value);
   return s->seed;
 }
 

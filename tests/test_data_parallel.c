@@ -268,7 +268,7 @@ END_TEST
 
 typedef struct replays {
   job *job;
-  cg_tensor *loss[4];
+  cg_tensor *w, *loss[4];
 } replays;
 
 static cg_tensor *replayed_loss(cg_tape *tape, const cg_shard *s,
@@ -309,6 +309,39 @@ START_TEST(replayed_shards) {
   cg_data_parallel_free(p);
   cg_data_parallel_free(q);
   cg_params_free(j.params);
+}
+END_TEST
+
+/* w . w in every shard, whatever its rows. */
+static cg_tensor *square_of(cg_tape *tape, const cg_shard *s, void *context) {
+  replays *r = context;
+  cg_tensor **loss = &r->loss[s->index], *w = r->w;
+  if (!*loss)
+    *loss = cg_sum_all(tape, cg_square(tape, w));
+  else if (cg_tape_replay(tape))
+    return NULL;
+  return *loss;
+}
+
+/* The weights of the shards change, and add up to 1. */
+START_TEST(replayed_shards_of_other_batches) {
+  replays r = {.w = some_leaf(9, CG_DIMS(5))};
+  cg_data_parallel *p = parallel_of(1, 3);
+  for (int batch = 3; batch < 12; batch++) {
+    double loss, want = 0;
+    fill_some(r.w, (uint64_t)batch);
+    cg_leaf_zero_grad(r.w);
+    ck_assert(!cg_data_parallel_backward(p, batch, CG_REDUCE_MEAN, square_of,
+                                         &r, &loss, NULL));
+    for (int i = 0; i < 5; i++) {
+      const double w = cg_tensor_get(r.w, i);
+      want += w * w;
+      near(cg_tensor_get(cg_tensor_grad(r.w), i), 2 * w, 1e-14);
+    }
+    near(loss, want, 1e-14);
+  }
+  cg_data_parallel_free(p);
+  cg_leaf_free(r.w);
 }
 END_TEST
 
@@ -468,6 +501,7 @@ int main(void) {
   tcase_add_test(tc, rounding);
   tcase_add_test(tc, carried_states);
   tcase_add_test(tc, replayed_shards);
+  tcase_add_test(tc, replayed_shards_of_other_batches);
   tcase_add_test(tc, shards_of_a_batch);
   tcase_add_test(tc, a_failing_shard);
   tcase_add_test(tc, bad_calls);
