@@ -83,10 +83,10 @@ INLINE void store(void *to, const void *from, int64_t m, size_t size) {
         LOAD(a, z, 4);                                                       \
         ADD(T, a, b, 4);                                                     \
         LOAD(c0, c, 1);                                                      \
-        IN_LANES out[2][j] = 1 / (1 + EXP(-a[0][j]));                        \
-        IN_LANES out[3][j] = 1 / (1 + EXP(-a[1][j]));                        \
+        IN_LANES out[2][j] = SIGMOID(EXP, a[0][j]);                          \
+        IN_LANES out[3][j] = SIGMOID(EXP, a[1][j]);                          \
         IN_LANES out[4][j] = TANH(a[2][j]);                                  \
-        IN_LANES out[5][j] = 1 / (1 + EXP(-a[3][j]));                        \
+        IN_LANES out[5][j] = SIGMOID(EXP, a[3][j]);                          \
         IN_LANES out[1][j] = out[3][j] * c0[0][j] + out[2][j] * out[4][j];   \
         IN_LANES out[0][j] = out[5][j] * TANH(out[1][j]);                    \
         STORE(y, out, 6);                                                    \
@@ -157,8 +157,8 @@ void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
         LOAD(b, hp, 3);                                                      \
         ADD(T, b, d, 3);                                                     \
         LOAD(h0, h, 1);                                                      \
-        IN_LANES out[2][j] = 1 / (1 + EXP(-(a[0][j] + b[0][j])));            \
-        IN_LANES out[3][j] = 1 / (1 + EXP(-(a[1][j] + b[1][j])));            \
+        IN_LANES out[2][j] = SIGMOID(EXP, a[0][j] + b[0][j]);                \
+        IN_LANES out[3][j] = SIGMOID(EXP, a[1][j] + b[1][j]);                \
         IN_LANES out[1][j] = TANH(a[2][j] + out[2][j] * b[2][j]);            \
         IN_LANES out[0][j] = out[1][j] + out[3][j] * (h0[0][j] - out[1][j]); \
         IN_LANES out[4][j] = b[2][j];                                        \

@@ -1,5 +1,5 @@
-/* kernel_lanes.h - blocks of elements that become whole vectors, and the
- * functions of the vector maths library that can be called on them. */
+/* kernel_lanes.h - blocks of elements that become whole vectors, the functions
+ * of the vector maths library that can be called on them, and activations. */
 #ifndef CG_ENGINE_KERNEL_LANES_H
 #define CG_ENGINE_KERNEL_LANES_H
 
@@ -38,5 +38,9 @@ CG_VECTOR double cos(double);
 CG_VECTOR float erfcf(float);
 CG_VECTOR double erfc(double);
 #endif
+
+/* The activations that several kernels compute. */
+#define SIGMOID(EXP, z) (1 / (1 + EXP(-(z))))
+#define RELU(z) ((z) > 0 ? (z) : ((z) != (z) ? (z) : 0)) /* NaN stays NaN */
 
 #endif

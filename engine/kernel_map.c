@@ -117,7 +117,7 @@ MAP(neg, -A)
 MAP(square, A *A)
 MAP(is_equal, A == B)
 MAP(div0, B == 0 ? 0 : A / B)
-MAP(relu, A > 0 ? A : (A != A ? A : 0)) /* NaN stays NaN */
+MAP(relu, RELU(A))
 MAP(tanh_grad, A *(1 - B * B))
 MAP(sigmoid_grad, A *B *(1 - B))
 MAP(relu_grad, B > 0 ? A : 0)
@@ -140,7 +140,7 @@ MAP_FN(exp_sub, expf(A == -INFINITY ? A : A - B),
 MAP_FN(bce_with_logits, (A > 0 ? A : 0) - A * B + log1pf(expf(-fabsf(A))),
        (A > 0 ? A : 0) - A * B + log1p(exp(-fabs(A))))
 MAP_FN(tanh, tanhf(A), tanh(A))
-MAP_FN(sigmoid, 1 / (1 + expf(-A)), 1 / (1 + exp(-A)))
+MAP_FN(sigmoid, SIGMOID(expf, A), SIGMOID(exp, A))
 MAP_FN(pow, powf(A, B), pow(A, B))
 MAP_FN(pow_scalar, powf(A, C), pow(A, C))
 MAP_FN(pow_da, B == 0 ? 0 : B * powf(A, B - 1), B == 0 ? 0 : B * pow(A, B - 1))

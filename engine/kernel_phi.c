@@ -31,8 +31,6 @@
   PHI(name##_f64, double, EXPR64)                                            \
   const kernel_phi kernel_phi_##name = {name##_f32, name##_f64};
 
-#define RELU(z) ((z) > 0 ? (z) : ((z) != (z) ? (z) : 0)) /* NaN stays NaN */
-
 PHI_OF_BOTH(tanh, tanhf(z), tanh(z))
-PHI_OF_BOTH(sigmoid, 1 / (1 + expf(-z)), 1 / (1 + exp(-z)))
+PHI_OF_BOTH(sigmoid, SIGMOID(expf, z), SIGMOID(exp, z))
 PHI_OF_BOTH(relu, RELU(z), RELU(z))
