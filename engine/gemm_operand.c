@@ -65,8 +65,8 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
 /* ---- kept forms ---- */
 
 /* Forms of the matrix as it is and of its transpose, and one of its rows, which
- * pays if few rows are multiplied with it more than a few times. */
-enum { ROWS = 2, FORMS, FEW = 3 };
+ * pays if few rows are multiplied with it more than once. */
+enum { ROWS = 2, FORMS };
 
 struct gemm_forms {
   struct gemm_form {
@@ -74,7 +74,7 @@ struct gemm_forms {
     size_t bytes;
     bool panels; /* it is cut into such */
   } form[FORMS];
-  int rows_wanted; /* so often */
+  bool rows_wanted; /* once */
   /* What the last product with the matrix as it is, and with its transpose,
    * came to, if it was one of those below that take less than the choice. */
   struct gemm_outcome {
@@ -111,8 +111,8 @@ static bool use_rows(cg_tape *tape, cg_tensor *b, gemm_args *g) {
   struct gemm_forms *forms = forms_of(tape, b);
   bool is_new;
   if (!bytes || !forms) return forms;
-  if (forms->rows_wanted < FEW) {
-    forms->rows_wanted++;
+  if (!forms->rows_wanted) {
+    forms->rows_wanted = true;
     return false;
   }
   void *form = form_memory(tape, &forms->form[ROWS], bytes, &is_new);

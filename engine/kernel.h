@@ -182,8 +182,9 @@ typedef struct gemm_args {
   const void *a, *b;
   void *c;
   int64_t lda, ldb, ldc;
-  const void *ends; /* B's rows are a form's (kernel_gemm_rows_form): the
-                       register that ends with the first; NULL: are whole */
+  const void *ends; /* B's rows are a form's (kernel_gemm_rows_form): what is
+                       behind them, for dots by columns, else the register that
+                       ends with the first row; NULL: they are whole */
   void *scratch; /* kernel_gemm_scratch(g) bytes, or NULL if that is 0 */
   gemm_kernel by;
 } gemm_args;
@@ -212,6 +213,8 @@ void kernel_gemm_dots(const gemm_args *g);
 size_t kernel_gemm_rows_bytes(const gemm_args *g);
 void kernel_gemm_rows_form(const gemm_args *g, void *form);
 void kernel_gemm_rows_use(gemm_args *g, const void *form);
+/* How far apart columns are of what is behind the rows, in elements. */
+int64_t kernel_gemm_rows_column(const gemm_args *g);
 /* The same for small products (kernel_gemm_small.c), and the rest as above. */
 bool kernel_gemm_small_suits(const gemm_args *g);
 void kernel_gemm_small(const gemm_args *g);

@@ -2,9 +2,10 @@
  * by kernel_gemm_dots.c, or the one row of kernel_gemm_small.c.
  *
  * It has the whole registers of each row, so that none of them lies across two
- * lines of the cache, and behind all of these what remains of each row: padded
- * rows would be more to read. The last register of a row is the one that ends
- * with it, for the same bits as without the form.
+ * lines of the cache, and behind all of these what remains of the rows, their
+ * ends, for padded rows would be more to read: row by row, where the last
+ * register of a row is the one that ends with it, and column by column, each in
+ * whole registers.
  */
 #include "kernel.h"
 
@@ -31,6 +32,25 @@ static size_t end_bytes(const gemm_args *g) {
   return row_bytes(g) % (kernel_has_wide() ? WIDE : NARROW);
 }
 
+/* Columns are whole registers apart. */
+int64_t kernel_gemm_rows_column(const gemm_args *g) {
+  const size_t row = WIDE / size_of(g);
+  return (int64_t)((rows_of(g) + row - 1) / row * row);
+}
+
+/* The start of each part in a form, and its end. */
+typedef struct layout {
+  size_t columns, ends, bytes;
+} layout;
+
+static layout layout_of(const gemm_args *g) {
+  const size_t end = end_bytes(g), begin = row_bytes(g) - end;
+  layout at = {.columns = rows_of(g) * begin};
+  at.ends = at.columns + end * (size_t)kernel_gemm_rows_column(g);
+  at.bytes = at.ends + rows_of(g) * end;
+  return at;
+}
+
 size_t kernel_gemm_rows_bytes(const gemm_args *g) {
   const bool one_row = g->m == 1 && !g->tb && g->by == GEMM_SMALL;
   const size_t bytes = row_bytes(g);
@@ -38,27 +58,44 @@ size_t kernel_gemm_rows_bytes(const gemm_args *g) {
   if (!one_row && g->by != GEMM_DOTS) return 0;
   if ((size_t)g->ldb * size_of(g) % LINE == 0 && (uintptr_t)g->b % LINE == 0)
     return 0;
-  return rows_of(g) <= NEAR / bytes ? rows_of(g) * bytes : 0;
+  return rows_of(g) <= NEAR / bytes ? layout_of(g).bytes : 0;
 }
 
-void kernel_gemm_rows_form(const gemm_args *g, void *form) {
-  const size_t end = end_bytes(g), begin = row_bytes(g) - end;
-  const char *from = g->b;
-  char *to = form, *to_end = to + rows_of(g) * begin;
-  for (size_t i = 0; i < rows_of(g); i++) {
-    memcpy(to, from, begin);
-    memcpy(to_end, from + begin, end);
-    from += (size_t)g->ldb * size_of(g);
-    to += begin;
-    to_end += end;
+typedef char lane __attribute__((vector_size(NARROW), aligned(1), may_alias));
+typedef uint32_t word __attribute__((aligned(1), may_alias));
+
+/* Calls of memcpy for each row would take longer. */
+#define COPY_ROWS(T)                                                         \
+  CG_CLONES static void copy_rows_##T(size_t rows, size_t bytes,             \
+                                      const char *from, size_t ld, char *to) { \
+    for (; rows > 0; rows--, from += ld, to += bytes)                        \
+      for (size_t i = 0; i < bytes; i += sizeof(T))                          \
+        *(T *)(to + i) = *(const T *)(from + i);                             \
   }
+
+COPY_ROWS(lane)
+COPY_ROWS(word)
+
+void kernel_gemm_rows_form(const gemm_args *g, void *form) {
+  const size_t rows = rows_of(g), ld = (size_t)g->ldb * size_of(g);
+  const size_t end = end_bytes(g), begin = row_bytes(g) - end;
+  const int64_t end_cols = (int64_t)(end / size_of(g));
+  const layout at = layout_of(g);
+  const char *ends = (const char *)g->b + begin;
+  char *to = form;
+  copy_rows_lane(rows, begin, g->b, ld, to);
+  copy_rows_word(rows, end, ends, ld, to + at.ends);
+  kernel_transpose(g->dtype, (int64_t)rows, end_cols, ends, g->ldb,
+                   to + at.columns, kernel_gemm_rows_column(g), false);
 }
 
 void kernel_gemm_rows_use(gemm_args *g, const void *form) {
   const size_t end = end_bytes(g), begin = row_bytes(g) - end;
   const size_t width = kernel_has_wide() ? WIDE : NARROW;
-  const char *ends = (const char *)form + rows_of(g) * begin;
+  const layout at = layout_of(g);
   g->b = form;
   g->ldb = (int64_t)(begin / size_of(g));
-  g->ends = end ? ends + end - width : NULL;
+  g->ends = NULL;
+  if (end && g->tb) g->ends = (const char *)form + at.columns;
+  if (end && !g->tb) g->ends = (const char *)form + at.ends + end - width;
 }
