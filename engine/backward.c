@@ -207,7 +207,8 @@ void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
   tape->frame = NULL;
   tape->walking = true;
   tape->busy++;
-  collection waiting = {0};
+  collection waiting;
+  waiting.n = waiting.next = 0;
   if (!w->recorded) w->collection = &waiting;
   plant(w, roots, seeds, n_roots);
   walk_visit(w);
