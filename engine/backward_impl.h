@@ -40,6 +40,7 @@ typedef struct walk {
   const char *name; /* of the public function, for errors */
   bool recorded;    /* create_graph: rules run with recording on */
   bool functional;  /* cg_grad: leaves' gradients are not touched */
+  bool anew;        /* cg_backward_anew: they are written over (backward.c) */
   cg_grads *grads;  /* where those go instead, or NULL */
   collection *collection; /* of a plain walk while it runs, or NULL */
   toposort sort;

@@ -1,8 +1,6 @@
 /* test_turns.c - cg_backward sorts and visits a turn of nodes at a time: graphs
  * of many turns, with edges over several of them, against cg_grad, which sorts
  * all at once. */
-#include <math.h>
-
 #include "engine_test.h"
 
 enum { NODES = 700, FAR = 300 };
