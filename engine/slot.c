@@ -256,15 +256,10 @@ NOINLINE static void give(cg_vjp *v, int i, cg_tensor *g) {
   if (!tape->error.status) add(v->walk, x, g, same);
 }
 
-/* Is g a live temporary with memory of its own, in a plain walk that nobody
- * watches, of x's type and shape? */
+/* Is g of x's type and shape, too? */
 static inline bool is_simple(const cg_vjp *v, const cg_tensor *x,
                              const cg_tensor *g) {
-  const cg_tape *tape = v->tape;
-  return (g->flags & (T_TEMP | T_VIEW)) == T_TEMP && tape->mode == MODE_TEMP &&
-         g->check == tape_check_word(tape, g) && g->tape == tape &&
-         g->dtype == x->dtype && t_same_shape(g, x) &&
-         !(tape->watch | v->walk->recorded);
+  return vjp_live_temp(v, g) && g->dtype == x->dtype && t_same_shape(g, x);
 }
 
 /* Adds g to the gradient of x, a scalar leaf; false if there is more to it. */
@@ -284,9 +279,12 @@ static inline bool add_number(const walk *w, const cg_tensor *x,
 void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
   if (!g || v->tape->error.status || !cg_vjp_needs(v, i)) return;
   cg_tensor *x = v->in[i];
-  if (!is_simple(v, x, g))
+  if (!is_simple(v, x, g)) {
     give(v, i, g);
-  else if (!x->slot && !(x->flags & T_PROXY)) /* as a rule there is no more */
+    return;
+  }
+  if (g->flags & T_VIEW) note_piece(v, g);
+  if (!x->slot && !(x->flags & T_PROXY)) /* as a rule there is no more */
     put(x, g);
   else if (!add_number(v->walk, x, g))
     give(v, i, g);
