@@ -193,6 +193,35 @@ void walk_visit(walk *w) {
   while (!w->tape->error.status && walk_next_turn(w));
 }
 
+/* ---- gradients anew ---- */
+
+/* The gradient of the leaf behind proxy i, if the walk may write to it. */
+static cg_tensor *gradient_of(const cg_tape *tape, size_t i) {
+  const cg_tensor *leaf = t_proxied(tape->proxies[i]);
+  return leaf->flags & T_GRAD ? leaf->grad : NULL;
+}
+
+/* What is in the gradients counts as zero until it is written over. */
+static void begin_anew(cg_tape *tape) {
+  for (size_t i = 0; i < tape->n_proxies; i++) {
+    cg_tensor *g = gradient_of(tape, i);
+    if (g) g->flags |= T_OLD;
+    cg_leaf_touch(g);
+  }
+}
+
+/* Nothing was given to these. */
+static void end_anew(cg_tape *tape) {
+  for (size_t i = 0; i < tape->n_proxies; i++) {
+    cg_tensor *g = gradient_of(tape, i);
+    if (!g || !(g->flags & T_OLD)) continue;
+    g->flags &= (uint16_t)~T_OLD;
+    kernel_fill(g->dtype, t_numel(g), g->data, 0);
+  }
+}
+
+/* ---- a walk ---- */
+
 /* Plants the seeds and visits the sorted nodes, newest first. */
 void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
               int n_roots) {
@@ -207,12 +236,15 @@ void walk_run(walk *w, cg_tensor *const *roots, cg_tensor *const *seeds,
   tape->frame = NULL;
   tape->walking = true;
   tape->busy++;
-  collection waiting = {0};
+  collection waiting;
+  waiting.n = waiting.next = 0;
   if (!w->recorded) w->collection = &waiting;
+  if (w->anew) begin_anew(tape);
   plant(w, roots, seeds, n_roots);
   walk_visit(w);
   if (w->collection) collect_end(w);
   if (tape->n_hooks) hook_leaves(w);
+  if (w->anew) end_anew(tape);
   if (tracing(tape)) trace_leaves(w, stamp);
   if (tape->error.status) walk_clean(w);
   if (!w->recorded) tape_drop_frame(tape);
@@ -246,12 +278,12 @@ static cg_status refuse_in_segment(cg_tape *tape) {
 }
 
 static cg_status backward(cg_tape *tape, cg_tensor *const *roots,
-                          cg_tensor *const *seeds, int count,
+                          cg_tensor *const *seeds, int count, bool anew,
                           cg_grads *grads) {
   if (!tape) return CG_ERR_ARG;
   if (tape->error.status) return tape->error.status;
   if (tape->segments) return refuse_in_segment(tape);
-  walk w = {.tape = tape, .name = "backward", .grads = grads};
+  walk w = {.tape = tape, .name = "backward", .anew = anew, .grads = grads};
   if (!tape->busy) w.sort.turn = WALK_TURN; /* the order is not looked at */
   struct scratch_block *scratch = tape_scratch_begin(tape);
   cg_tensor **list = walk_roots(tape, roots, count, w.name);
@@ -267,11 +299,15 @@ static cg_status backward(cg_tape *tape, cg_tensor *const *roots,
 
 cg_status cg_backward_from(cg_tape *tape, cg_tensor *const *roots,
                            cg_tensor *const *seeds, int count) {
-  return backward(tape, roots, seeds, count, NULL);
+  return backward(tape, roots, seeds, count, false, NULL);
 }
 
 cg_status cg_backward(cg_tape *tape, cg_tensor *root) {
-  return backward(tape, &root, NULL, 1, NULL);
+  return backward(tape, &root, NULL, 1, false, NULL);
+}
+
+cg_status cg_backward_anew(cg_tape *tape, cg_tensor *root) {
+  return backward(tape, &root, NULL, 1, true, NULL);
 }
 
 cg_status cg_backward_into(cg_tape *tape, cg_tensor *const *roots,
@@ -279,7 +315,7 @@ cg_status cg_backward_into(cg_tape *tape, cg_tensor *const *roots,
                            cg_grads *grads) {
   if (tape && !grads)
     cg_tape_fail(tape, CG_ERR_ARG, "backward", "the gradients are NULL");
-  return backward(tape, roots, seeds, count, grads);
+  return backward(tape, roots, seeds, count, false, grads);
 }
 
 cg_status cg_retain_grad(cg_tape *tape, cg_tensor *x) {

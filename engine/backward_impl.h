@@ -40,6 +40,7 @@ typedef struct walk {
   const char *name; /* of the public function, for errors */
   bool recorded;    /* create_graph: rules run with recording on */
   bool functional;  /* cg_grad: leaves' gradients are not touched */
+  bool anew;        /* cg_backward_anew: they are written over (backward.c) */
   cg_grads *grads;  /* where those go instead, or NULL */
   collection *collection; /* of a plain walk while it runs, or NULL */
   toposort sort;
@@ -58,6 +59,14 @@ struct cg_vjp {
   cg_tensor *node, *gy, **in; /* in[0..n_in): the node's operands */
   const char *pieces_end; /* of those of gy that were given */
 };
+
+/* Is g a live temporary, in a plain walk that nobody watches? */
+static inline bool vjp_live_temp(const cg_vjp *v, const cg_tensor *g) {
+  const cg_tape *tape = v->tape;
+  return g->flags & T_TEMP && tape->mode == MODE_TEMP &&
+         g->check == tape_check_word(tape, g) && g->tape == tape &&
+         !(tape->watch | v->walk->recorded);
+}
 
 /* Steps of a walk (backward.c). */
 
@@ -144,6 +153,8 @@ cg_tensor *slot_writable(walk *w, cg_tensor *x, bool *fresh);
 static inline bool slot_partial(const cg_tensor *g) {
   return g->flags & T_TEMP && g->given.end;
 }
+/* gy[index], along the first axis, as cg_select has it. */
+cg_tensor *vjp_gy_row(cg_vjp *v, int64_t index);
 /* Writes the zeros of the rest. */
 void slot_fill_rest(cg_tensor *g);
 static inline void slot_fill(cg_tensor *g) {

@@ -5,7 +5,8 @@
  * writes the whole gradient. So a plain walk lays the rows of all A_t one below
  * the other, and those of B_t, and multiplies when there are enough of them:
  * sum_t A_t^T B_t = A^T B. The first product of a leaf in a walk is computed at
- * once, for it may be the only one.
+ * once, for it may be the only one, unless it is so thin that it is little work
+ * to copy it.
  *
  * What is laid together depends on the order of the products alone, so the
  * same graph has the same bits.
@@ -24,8 +25,9 @@ enum {
   SOME_ROWS = 64,     /* are multiplied at once: more fill the cache; or so */
   PRODUCTS = 4,       /* many products, */
   MANY_ROWS = 256,    /* but not more rows than that */
-  FIRST_ROWS = 16,    /* room for so many at first, or for a whole chunk if a
+  FIRST_ROWS = 32,    /* room for so many at first, or for a whole chunk if a
                          product has as many */
+  ALONE = 4,          /* a first product with more rows is computed at once */
   LINE = 64,
   LONG_ROW = 2048,
   MAX_BYTES = 1 << 20 /* of the rows of one leaf */
@@ -102,7 +104,12 @@ static bool make_room(walk *w, collected *c, int64_t k) {
   while (cap < c->rows + k) cap *= 2;
   if (cap > c->chunk) cap = c->chunk;
   void *block;
-  cg_status status = pool_get(&w->tape->pool, bytes_of(c, cap), &block);
+  pool *from = &w->tape->pool;
+  cg_status status = pool_get(from, bytes_of(c, cap), &block);
+  if (status) { /* there may be memory for these rows at least */
+    cap = c->rows + k;
+    status = pool_get(from, bytes_of(c, cap), &block);
+  }
   if (status) {
     tape_fail_mem(w->tape, status, w->name);
     return false;
@@ -154,7 +161,7 @@ static collected *find(collection *all, const cg_tensor *x) {
 
 /* Notes that x has received a product; if there are too many to remember, one
  * of them after the other is forgotten. */
-static void note(walk *w, cg_tensor *x, const gemm_args *g) {
+static collected *note(walk *w, cg_tensor *x, const gemm_args *g) {
   collection *all = w->collection;
   collected *c = &all->items[all->next];
   if (all->n < COLLECTED) {
@@ -169,16 +176,18 @@ static void note(walk *w, cg_tensor *x, const gemm_args *g) {
                    .n = g->n,
                    .chunk = chunk_of(g)};
   all->next = (all->next + 1) % COLLECTED;
+  return c;
 }
 
 bool collect_product(walk *w, cg_tensor *x, const gemm_args *g) {
   if (!w->collection || !(x->flags & T_PROXY) || !is_thin(g)) return false;
   collected *c = find(w->collection, x);
-  if (c)
-    append(w, c, g);
-  else
-    note(w, x, g);
-  return c;
+  if (!c) {
+    c = note(w, x, g);
+    if (g->k > ALONE) return false;
+  }
+  append(w, c, g);
+  return true;
 }
 
 void collect_end(walk *w) {

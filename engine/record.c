@@ -245,6 +245,18 @@ static inline bool of_scalars(const cg_op *op, cg_tensor *const *in, int n_in) {
   return !(rank | types) && dtype_is_float(in[0]->dtype);
 }
 
+/* Have all operands one float type and one shape, which the result is to have,
+ * too? */
+static inline bool of_alike(const cg_op *op, cg_tensor *const *in, int n_in) {
+  if (op->infer != cg_spec_broadcast || n_in < 1 || !op->forward ||
+      !dtype_is_float(in[0]->dtype))
+    return false;
+  for (int i = 1; i < n_in; i++)
+    if (in[i]->dtype != in[0]->dtype || !t_same_shape(in[i], in[0]))
+      return false;
+  return true;
+}
+
 /* One application to operands that are on the tape. Nearly all have one or two,
  * a number that the caller knows when it is compiled, and graphs of scalars
  * have no other results than scalars. */
@@ -259,11 +271,15 @@ INLINE cg_tensor *apply(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
   }
   const cg_call call = {tape, op, in, n_in, attr};
   cg_spec spec;
-  spec.rank = -1; /* a rule that says nothing is refused */
-  spec.is_view = false;
-  cg_status status = op->infer(&call, &spec);
-  if (status) return cg_tape_fail(tape, status, op->name, NULL);
-  if (!sound(&call, op, &spec)) return NULL;
+  if (of_alike(op, in, n_in)) {
+    spec_like(&spec, in[0]);
+  } else {
+    spec.rank = -1; /* a rule that says nothing is refused */
+    spec.is_view = false;
+    cg_status status = op->infer(&call, &spec);
+    if (status) return cg_tape_fail(tape, status, op->name, NULL);
+    if (!sound(&call, op, &spec)) return NULL;
+  }
   return compute(tape, op, in, n_in, attr, &spec, false, pooled);
 }
 

@@ -16,9 +16,17 @@
 
 /* ---- where sums are kept ---- */
 
-/* A leaf's gradient, its own or the walk's, to be written to; NULL (and an
- * error) without memory, or if the leaf has ceased to require one. */
-static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy) {
+/* Is g to be written over? After that it is added to. */
+static inline bool take_old(cg_tensor *g) {
+  const bool old = g->flags & T_OLD;
+  g->flags &= (uint16_t)~T_OLD;
+  return old;
+}
+
+/* A leaf's gradient, its own or the walk's, to be written to: added to unless
+ * it is *fresh. NULL (and an error) without memory, or if the leaf has ceased
+ * to require one. */
+static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy, bool *fresh) {
   cg_tensor *leaf = t_proxied(proxy), *g = NULL;
   if (leaf->dtype != proxy->dtype || !t_same_shape(leaf, proxy))
     return cg_tape_fail(w->tape, CG_ERR_STALE, w->name,
@@ -32,6 +40,7 @@ static cg_tensor *leaf_gradient(walk *w, cg_tensor *proxy) {
                         "%s: an earlier leaf was freed",
                         t_label(leaf));
   cg_leaf_touch(g); /* it may be an operand itself */
+  *fresh = g && take_old(g);
   if (g || w->tape->error.status) return g;
   if (!(leaf->flags & T_GRAD))
     return cg_tape_fail(w->tape, CG_ERR_STALE, w->name,
@@ -50,7 +59,7 @@ static void put(cg_tensor *x, cg_tensor *g) {
 
 cg_tensor *slot_writable(walk *w, cg_tensor *x, bool *fresh) {
   *fresh = false;
-  if (slot_is_leaf(w, x)) return leaf_gradient(w, x);
+  if (slot_is_leaf(w, x)) return leaf_gradient(w, x, fresh);
   cg_tensor *old = x->slot;
   if (old) slot_fill(old);
   if (old && slot_exclusive(old)) return old;
@@ -81,8 +90,13 @@ static void add_into(cg_tensor *sum, const cg_tensor *g) {
 /* ---- adding ---- */
 
 void slot_to_leaf(walk *w, cg_tensor *proxy, const cg_tensor *g) {
-  cg_tensor *sum = leaf_gradient(w, proxy);
-  if (sum) add_into(sum, g);
+  bool fresh;
+  cg_tensor *sum = leaf_gradient(w, proxy, &fresh);
+  if (sum && fresh)
+    kernel_copy(g->dtype, g->rank, t_shape(g), sum->data, g->data,
+                t_strides(g));
+  else if (sum)
+    add_into(sum, g);
 }
 
 static void add_recorded(walk *w, cg_tensor *x, cg_tensor *g) {
@@ -242,15 +256,10 @@ NOINLINE static void give(cg_vjp *v, int i, cg_tensor *g) {
   if (!tape->error.status) add(v->walk, x, g, same);
 }
 
-/* Is g a live temporary with memory of its own, in a plain walk that nobody
- * watches, of x's type and shape? */
+/* Is g of x's type and shape, too? */
 static inline bool is_simple(const cg_vjp *v, const cg_tensor *x,
                              const cg_tensor *g) {
-  const cg_tape *tape = v->tape;
-  return (g->flags & (T_TEMP | T_VIEW)) == T_TEMP && tape->mode == MODE_TEMP &&
-         g->check == tape_check_word(tape, g) && g->tape == tape &&
-         g->dtype == x->dtype && t_same_shape(g, x) &&
-         !(tape->watch | v->walk->recorded);
+  return vjp_live_temp(v, g) && g->dtype == x->dtype && t_same_shape(g, x);
 }
 
 /* Adds g to the gradient of x, a scalar leaf; false if there is more to it. */
@@ -260,7 +269,7 @@ static inline bool add_number(const walk *w, const cg_tensor *x,
     return false;
   const cg_tensor *leaf = t_proxied(x);
   if (leaf->rank || leaf->dtype != CG_F64 || !(leaf->flags & T_GRAD) ||
-      !leaf->grad)
+      !leaf->grad || leaf->grad->flags & T_OLD)
     return false;
   leaf->grad->version++;
   *(double *)leaf->grad->data += *(const double *)g->data;
@@ -270,9 +279,12 @@ static inline bool add_number(const walk *w, const cg_tensor *x,
 void cg_vjp_give(cg_vjp *v, int i, cg_tensor *g) {
   if (!g || v->tape->error.status || !cg_vjp_needs(v, i)) return;
   cg_tensor *x = v->in[i];
-  if (!is_simple(v, x, g))
+  if (!is_simple(v, x, g)) {
     give(v, i, g);
-  else if (!x->slot && !(x->flags & T_PROXY)) /* as a rule there is no more */
+    return;
+  }
+  if (g->flags & T_VIEW) note_piece(v, g);
+  if (!x->slot && !(x->flags & T_PROXY)) /* as a rule there is no more */
     put(x, g);
   else if (!add_number(v->walk, x, g))
     give(v, i, g);

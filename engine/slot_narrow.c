@@ -6,10 +6,13 @@
  * where nothing was, and what lies beside them is not written: its zeros are
  * only when somebody reads it.
  */
+#include <string.h>
+
 #include <chronograd/ops.h>
 
 #include "backward_impl.h"
 #include "kernel.h"
+#include "op_impl.h"
 #include "watch.h"
 
 /* ---- a part of a tensor ---- */
@@ -162,9 +165,34 @@ void cg_vjp_give_narrow(cg_vjp *v, int i, cg_tensor *g, int axis,
   give(v, i, g, axis, start, false);
 }
 
+/* Is g like x[index]? */
+static inline bool is_row(const cg_tensor *x, const cg_tensor *g) {
+  if (g->rank + 1 != x->rank || g->dtype != x->dtype) return false;
+  for (int i = 0; i < g->rank; i++)
+    if (g->dims[i] != x->dims[i + 1]) return false;
+  return true;
+}
+
+/* What a time loop gives: the row before those that were given. False if it is
+ * another one, or there is more to it. */
+static bool give_row_before(const cg_vjp *v, cg_tensor *x, const cg_tensor *g,
+                            int64_t index) {
+  cg_tensor *sum = x->slot;
+  if (!sum || x->flags & T_PROXY || !vjp_live_temp(v, g) ||
+      !(g->flags & T_CONTIGUOUS) || !is_row(x, g) || !slot_exclusive(sum) ||
+      index < 0 || sum->given.begin != index + 1 || sum->axis_given)
+    return false;
+  const size_t bytes = (size_t)t_strides(sum)[0] * dtype_size(x->dtype);
+  memcpy((char *)sum->data + (size_t)index * bytes, g->data, bytes);
+  set_given(sum, 0, index, sum->given.end);
+  return true;
+}
+
 void cg_vjp_give_select(cg_vjp *v, int i, cg_tensor *g, int axis,
                         int64_t index) {
-  give(v, i, g, axis, index, true);
+  if (axis || !g || v->tape->error.status || !cg_vjp_needs(v, i) ||
+      !give_row_before(v, v->in[i], g, index))
+    give(v, i, g, axis, index, true);
 }
 
 /* ---- and receiving ---- */
@@ -176,6 +204,24 @@ static cg_tensor *filled(cg_tensor *gy) {
 
 cg_tensor *cg_vjp_gy(const cg_vjp *v) {
   return slot_partial(v->gy) ? filled(v->gy) : v->gy;
+}
+
+cg_tensor *vjp_gy_row(cg_vjp *v, int64_t index) {
+  cg_tape *tape = v->tape;
+  cg_tensor *gy = cg_vjp_gy(v);
+  if (!vjp_live_temp(v, gy) || tape->error.status || gy->rank == 0 ||
+      index < 0 || index >= gy->dims[0])
+    return cg_select(tape, gy, 0, index);
+  cg_spec spec;
+  spec.dtype = (cg_dtype)gy->dtype;
+  spec.rank = gy->rank - 1;
+  spec.is_view = true;
+  spec.offset = index * t_strides(gy)[0];
+  for (int i = 0; i < spec.rank; i++) {
+    spec.shape[i] = gy->dims[i + 1];
+    spec.strides[i] = t_strides(gy)[i + 1];
+  }
+  return tape_new_tensor(tape, &cg_op_select, &spec, &gy, 1, NULL);
 }
 
 cg_tensor *cg_vjp_gy_head(cg_vjp *v, int axis, int64_t unit) {

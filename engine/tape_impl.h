@@ -59,6 +59,15 @@ typedef struct replay {
                    be of older operands; 0: there is none */
 } replay;
 
+/* The last sort, if it was a whole one from one root, and where the tape was:
+ * as long as all that is as it was, order[0 .. count) is sorted (toposort.c). */
+typedef struct sorted {
+  const cg_tensor *root; /* NULL: none */
+  size_t count;
+  uint64_t position, epoch;
+  uint32_t stamp;
+} sorted;
+
 struct cg_tape {
   mem mem;
   arena nodes; /* headers and very small data */
@@ -96,6 +105,7 @@ struct cg_tape {
   cg_tensor **order; /* topological sorts: of the running walks, one behind
                         the other, then the last one made */
   size_t n_order, cap_order; /* n_order: of the running walks */
+  sorted sorted;
   hook *hooks; /* by the serial of x, then by position */
   size_t n_hooks, cap_hooks;
   uint64_t hooks_end; /* no hook has a greater position */

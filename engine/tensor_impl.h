@@ -36,7 +36,8 @@ enum {
   T_HISTORY = 1 << 11,   /* was recorded: in[0..n_in) are its operands */
   T_BACKWARD = 1 << 13,  /* made while a backward walk ran */
   T_OUTPUT = 1 << 14,    /* an output of a segment (segment.h) */
-  T_PIECE = 1 << 15      /* TEMP: a view that no other piece overlaps */
+  T_PIECE = 1 << 15,     /* TEMP: a view that no other piece overlaps */
+  T_OLD = 1 << 15        /* LEAF: a gradient that a walk is to write over */
 };
 
 struct gemm_forms;

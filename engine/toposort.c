@@ -90,6 +90,32 @@ static cg_status sort_on(walk *w) {
   return CG_OK;
 }
 
+/* ---- the last sort ---- */
+
+/* Is the order that of the last sort? A recording that is walked over again is
+ * not sorted again. Whatever sorts, or stamps for a purpose of its own, takes
+ * another stamp. */
+static bool is_sorted(const cg_tape *tape, cg_tensor *const *roots,
+                      int n_roots) {
+  const sorted *s = &tape->sorted;
+  return n_roots == 1 && roots[0] == s->root && s->stamp == tape->stamp &&
+         s->position == tape->position && s->epoch == tape->epoch &&
+         !tape->n_order;
+}
+
+static void note_sort(const walk *w, cg_tensor *const *roots, int n_roots) {
+  cg_tape *tape = w->tape;
+  const toposort *s = &w->sort;
+  const bool whole = n_roots == 1 && !s->base && !s->first && !s->pending;
+  tape->sorted = (sorted){.root = whole ? roots[0] : NULL,
+                          .count = s->count,
+                          .position = tape->position,
+                          .epoch = tape->epoch,
+                          .stamp = s->stamp};
+}
+
+/* ---- sorting ---- */
+
 /* Operands are recorded before results, so the recording order restricted to
  * what is reached is the topological order sought; it is found by going down
  * the recording from the newest root, and reaching the operands of whatever is
@@ -98,9 +124,14 @@ static cg_status sort_on(walk *w) {
 cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots) {
   toposort *s = &w->sort;
   s->base = w->tape->n_order;
-  s->stamp = ++w->tape->stamp;
   s->below = NULL;
   s->pending = 0;
+  if (!s->first && is_sorted(w->tape, roots, n_roots)) {
+    s->stamp = w->tape->stamp;
+    s->count = w->tape->n_order = w->tape->sorted.count;
+    return CG_OK;
+  }
+  s->stamp = ++w->tape->stamp;
   for (int i = 0; i < n_roots; i++) {
     size_t n_new = reach(w, roots[i]);
     cg_tensor *newest = newest_with(roots[i]);
@@ -108,7 +139,9 @@ cg_status walk_sort(walk *w, cg_tensor *const *roots, int n_roots) {
       s->below = newest;
     s->pending += n_new;
   }
-  return sort_on(w);
+  cg_status status = sort_on(w);
+  if (!status) note_sort(w, roots, n_roots);
+  return status;
 }
 
 bool walk_next_turn(walk *w) {
@@ -125,6 +158,7 @@ cg_status cg_tape_toposort(cg_tape *tape, cg_tensor *root,
   cg_status status = walk_sort(&w, &root, 1);
   if (status) return status;
   tape->n_order = w.sort.base;
+  tape->sorted.root = NULL; /* it is turned round */
   size_t n = w.sort.count;
   cg_tensor **list = n ? tape->order + w.sort.base : NULL;
   for (size_t i = 0, j = n; i + 1 < j; i++) { /* newest first -> last */

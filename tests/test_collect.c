@@ -44,10 +44,11 @@ static void step(cg_tensor *W, int64_t B, cg_tensor **loss, double *want) {
 }
 
 /* A batch and a number of steps. What is put together is up to 64 rows of
- * products with up to 16, but for the first, and of more where the gradient is
- * large. */
+ * products with up to 16, but for the first if it has more than 4, and of more
+ * where the gradient is large. */
 static const int sizes[][2] = {{1, 1},   {1, 2},   {1, 64},  {1, 65},  {1, 66},
-                               {1, 600}, {3, 90},  {15, 5},  {15, 6},  {15, 40},
+                               {1, 600}, {3, 90},  {4, 1},   {4, 17},  {5, 1},
+                               {5, 17},   {15, 5},  {15, 6},  {15, 40},
                                {16, 5},  {16, 6},  {16, 7},  {17, 20}};
 
 START_TEST(chunks_of_all_sizes) {

@@ -114,6 +114,67 @@ START_TEST(segments_in_between) {
 }
 END_TEST
 
+/* ---- one recording, walked over again ---- */
+
+enum { FEW = 20 };
+
+/* FEW nodes, of which one turn sorts all: a w^n by the last n of them. */
+static cg_tensor *power(cg_tensor *a, int n) {
+  cg_tensor *y = a;
+  for (int i = 0; i < FEW; i++) y = cg_mul(tape, i == FEW - n ? a : y, w);
+  return y;
+}
+
+/* The walk over y gives w what it should, whatever was sorted before. */
+static void check_power(cg_tensor *y, double a, int n) {
+  cg_leaf_zero_grad(w);
+  ck_assert_int_eq(cg_backward(tape, y), CG_OK);
+  double want = a * n * pow(0.7, n - 1);
+  ck_assert_double_eq_tol(grad_of(w), want, 1e-12 * fabs(want));
+}
+
+static int n_calls;
+
+static cg_tensor *count_call(cg_tape *t, cg_tensor *at, cg_tensor *g,
+                             void *context) {
+  (void)t, (void)at, (void)g, (void)context;
+  n_calls++;
+  return NULL;
+}
+
+/* The order of the last walk serves again, unless something else was sorted or
+ * recorded since. */
+START_TEST(the_order_serves_again) {
+  cg_tensor *const *order, *g;
+  size_t count;
+  cg_tensor *y = power(v, FEW), *root = NULL;
+  cg_tensor *z = cg_mul(tape, power(w, FEW), v);
+  cg_mark mark = cg_tape_mark(tape);
+  check_power(y, 1.3, FEW);
+  check_power(y, 1.3, FEW);
+  ck_assert_int_eq(cg_tape_toposort(tape, y, &order, &count), CG_OK);
+  ck_assert_uint_eq(count, FEW);
+  ck_assert_ptr_eq(order[FEW - 1], y);
+  check_power(y, 1.3, FEW);
+  ck_assert_int_eq(cg_tape_toposort(tape, y, &order, &count), CG_OK);
+  ck_assert_ptr_eq(order[FEW - 1], y);
+  ck_assert_int_eq(cg_grad(tape, &z, 1, NULL, &v, 1, &g, 0), CG_OK);
+  check_power(y, 1.3, FEW);
+  cg_tape_rewind(tape, mark);
+  for (int n = 3; n < 6; n += 2) { /* the second takes the first one's place */
+    cg_tensor *other = power(cg_scalar(tape, CG_F64, 2), n);
+    check_power(other, 2, n);
+    ck_assert_int_eq(cg_hook(tape, other, count_call, NULL), CG_OK);
+    check_power(other, 2, n);
+    ck_assert_msg(!root || other == root, "rewinds leave other gaps");
+    root = other;
+    for (int i = 0; i < 8; i++) cg_tape_rewind(tape, mark);
+  }
+  ck_assert_int_eq(n_calls, 2);
+  check_power(y, 1.3, FEW);
+}
+END_TEST
+
 /* ---- what an error leaves ---- */
 
 static cg_tensor *give_up(cg_tape *t, cg_tensor *at, cg_tensor *g,
@@ -145,6 +206,7 @@ int main(void) {
   tcase_add_test(tc, as_if_sorted_at_once);
   tcase_add_test(tc, inner_walks_restamp);
   tcase_add_test(tc, segments_in_between);
+  tcase_add_test(tc, the_order_serves_again);
   tcase_add_test(tc, slots_are_empty_after_an_error);
   return run_case("turns", tc);
 }

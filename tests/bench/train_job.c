@@ -127,12 +127,13 @@ static cg_tensor *forward(train_job *j) {
 }
 
 void train_job_step(train_job *j) {
-  cg_params_zero_grad(j->params);
   if (j->parallel) {
+    cg_params_zero_grad(j->params);
     walk_shards(j);
   } else {
     cg_tensor *loss = forward(j);
-    bench_check(!cg_backward(j->tape, loss), cg_tape_error(j->tape)->message);
+    bench_check(!cg_backward_anew(j->tape, loss),
+                cg_tape_error(j->tape)->message);
   }
   bench_check(!cg_optimizer_step(j->sgd, NULL), "the optimizer failed");
 }

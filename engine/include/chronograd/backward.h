@@ -26,6 +26,13 @@ extern "C" {
  * a part of the sum. */
 CG_API cg_status cg_backward(cg_tape *tape, cg_tensor *root);
 
+/* The same for gradients that shall not accumulate: those of all leaves used on
+ * the tape are set to zero first, as by cg_leaf_zero_grad; all these leaves must
+ * be alive. This takes less time, for the first contribution to a gradient is
+ * written over what was there: so what a callback of the walk finds in leaves'
+ * gradients is not defined, and a zero may have the other sign. */
+CG_API cg_status cg_backward_anew(cg_tape *tape, cg_tensor *root);
+
 /* The same for several roots of any shape: adds the gradients of
  * sum_k <seeds[k], roots[k]>. A NULL seed stands for ones and needs a root with
  * one element; `seeds` itself may be NULL. */
