@@ -50,7 +50,7 @@ static int fail_number(const trainer *t) {
 static int walk_window(trainer *t) {
   cg_error err = {0};
   if (text_stream_next(&t->stream)) char_window_reset(&t->window);
-  cg_params_zero_grad(t->model.params);
+  cg_data_parallel_zero_grad(t->window.parallel, t->model.params);
   if (char_window_walk(&t->window, &t->model, &t->stream, &t->loss, &err))
     return demo_fail_cg(&err, "iteration %lld", (long long)t->iteration + 1);
   return DEMO_OK;
@@ -74,7 +74,7 @@ static int update(trainer *t) {
   double lr = t->o->lr * t->fallen *
               char_schedule_factor(t->o->schedule, t->fraction, t->o->warmup);
   if (cg_optimizer_set_lr(t->optimizer, lr) ||
-      cg_optimizer_step(t->optimizer, &err))
+      cg_data_parallel_step(t->window.parallel, t->optimizer, &err))
     return demo_fail_cg(&err, "iteration %lld", (long long)t->iteration + 1);
   t->iteration++;
   t->loss_sum += t->loss;

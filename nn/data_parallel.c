@@ -1,5 +1,6 @@
 /* data_parallel.c - shards of a mini-batch, their threads, and the sum of their
- * gradients in the order of the shards. */
+ * gradients in the order of the shards; and the rest of a training step on the
+ * same threads. */
 #include <chronograd/data_parallel.h>
 
 #include <inttypes.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "optim_impl.h"
 #include "worker_pool.h"
 
 enum { MAX_COUNT = 1024, LEAST_ROWS = 16, MOST_SHARDS = 4 };
@@ -24,21 +26,24 @@ typedef struct shard {
   cg_status status;
 } shard;
 
-/* One call of cg_data_parallel_backward. */
+/* One call. */
 typedef struct round_state {
   cg_shard_fn fn;
   void *context;
   int64_t batch;
   bool mean;
   int shards, workers;
+  const cg_optimizer *optimizer;
+  const cg_params *params;
 } round_state;
 
 struct cg_data_parallel {
   cg_data_parallel_config config;
   cg_worker_pool *pool;
   round_state round;
-  /* That the shards of the last call took together, and adding. */
-  double seconds, adding;
+  /* What the last calls took, all workers together: shards, adding their
+   * gradients, the optimizer's step, zeroing. */
+  double seconds, adding, stepping, zeroing;
   int n_shards;
   shard shards[];
 };
@@ -90,7 +95,7 @@ cg_data_parallel *cg_data_parallel_new(const cg_data_parallel_config *config,
   memset(p, 0, bytes_of(n));
   p->config = c;
   p->n_shards = n;
-  p->seconds = p->adding = INFINITY;
+  p->seconds = p->adding = p->stepping = p->zeroing = INFINITY;
   bool made = make_shards(p);
   if (!made) cg_error_set(err, CG_ERR_NOMEM, "data_parallel", NULL);
   if (made) p->pool = cg_worker_pool_new(c.allocator, c.n_threads, err);
@@ -212,12 +217,12 @@ static void on_workers(cg_data_parallel *p, cg_work_fn fn) {
     fn(p, 0);
 }
 
-/* Few gradients are added before a worker that fell asleep would be awake. */
-static void add_on_workers(cg_data_parallel *p) {
-  if (p->adding < worth_threads) p->round.workers = 1;
+/* A little is done before a worker that fell asleep would be awake. */
+static void share_out(cg_data_parallel *p, cg_work_fn fn, double *seconds) {
+  if (*seconds < worth_threads) p->round.workers = 1;
   double begin = now();
-  on_workers(p, add_gradients);
-  p->adding = (now() - begin) * p->round.workers;
+  on_workers(p, fn);
+  *seconds = (now() - begin) * p->round.workers;
 }
 
 /* The failure of the first shard that failed, and all shards' time. */
@@ -282,7 +287,57 @@ cg_status cg_data_parallel_backward(cg_data_parallel *p, int64_t batch,
   status = collect(p, &sum, err);
   if (!status) status = begin_adding(p, err);
   if (status) return status;
-  add_on_workers(p);
+  share_out(p, add_gradients, &p->adding);
   if (loss) *loss = sum;
+  return CG_OK;
+}
+
+/* ---- the rest of a training step ---- */
+
+/* To be written to, or NULL. */
+static cg_tensor *gradient_at(const cg_params *params, int i) {
+  return (cg_tensor *)(uintptr_t)cg_tensor_grad(cg_params_at(params, i));
+}
+
+/* Sets this worker's part of g to zero. Only one thread may touch g. */
+static void zero_part(const cg_tensor *g, int worker, int workers) {
+  int64_t n = cg_tensor_numel(g), begin = cg_part_begin(n, worker, workers);
+  int64_t count = cg_part_begin(n, worker + 1, workers) - begin;
+  size_t size = cg_dtype_size(cg_tensor_dtype(g));
+  memset((char *)(uintptr_t)cg_tensor_data(g) + (size_t)begin * size, 0,
+         (size_t)count * size);
+}
+
+static void zero_gradients(void *context, int worker) {
+  const round_state *r = &((const cg_data_parallel *)context)->round;
+  for (int i = 0; i < cg_params_count(r->params); i++) {
+    const cg_tensor *g = gradient_at(r->params, i);
+    if (g) zero_part(g, worker, r->workers);
+  }
+}
+
+void cg_data_parallel_zero_grad(cg_data_parallel *p, cg_params *params) {
+  if (!p || !params) return;
+  for (int i = 0; i < cg_params_count(params); i++)
+    cg_leaf_touch(gradient_at(params, i));
+  p->round = (round_state){.workers = p->config.n_threads, .params = params};
+  share_out(p, zero_gradients, &p->zeroing);
+}
+
+static void update_parameters(void *context, int worker) {
+  const cg_data_parallel *p = context;
+  cg_optim_part(p->round.optimizer, worker, p->round.workers);
+}
+
+cg_status cg_data_parallel_step(cg_data_parallel *p, cg_optimizer *optimizer,
+                                cg_error *err) {
+  if (!p)
+    return cg_error_set(err, CG_ERR_ARG, "data_parallel",
+                        "the first argument is NULL");
+  cg_status status = cg_optim_begin(optimizer, err);
+  if (status) return status;
+  p->round = (round_state){.workers = p->config.n_threads,
+                           .optimizer = optimizer};
+  share_out(p, update_parameters, &p->stepping);
   return CG_OK;
 }

@@ -8,6 +8,7 @@
 #include "gradient_look.h"
 #include "optim_list.h"
 #include "text.h"
+#include "worker_pool.h"
 
 #define CG_OPTIM_EXTERN(name) extern const cg_optim_rule cg_optim_##name;
 CG_OPTIM_LIST(CG_OPTIM_EXTERN)
@@ -169,21 +170,21 @@ cg_status cg_optimizer_set_checks(cg_optimizer *o, int checks) {
 
 /* ---- stepping ---- */
 
-static void update(const cg_optimizer *o, cg_optim_slot *s) {
+static void begin(const cg_optimizer *o, cg_optim_slot *s) {
   const cg_tensor *g = cg_tensor_grad(s->leaf);
+  s->update = (cg_optim_update){0};
   if (!g) return;
-  cg_optim_update u = {.f32 = cg_tensor_dtype(g) == CG_F32,
-                       .n = cg_tensor_numel(g),
-                       .w = cg_leaf_data(s->leaf),
-                       .g = cg_tensor_data(g),
-                       .s = o->settings,
-                       .step = ++s->steps};
+  s->update = (cg_optim_update){.f32 = cg_tensor_dtype(g) == CG_F32,
+                                .n = cg_tensor_numel(g),
+                                .w = cg_leaf_data(s->leaf),
+                                .g = cg_tensor_data(g),
+                                .s = o->settings,
+                                .step = ++s->steps};
   for (int k = 0; k < o->rule->n_buffers; k++)
-    u.buffer[k] = s->buffer[k] ? cg_leaf_data(s->buffer[k]) : NULL;
-  o->rule->update(&u);
+    if (s->buffer[k]) s->update.buffer[k] = cg_leaf_data(s->buffer[k]);
 }
 
-cg_status cg_optimizer_step(cg_optimizer *o, cg_error *err) {
+cg_status cg_optim_begin(cg_optimizer *o, cg_error *err) {
   const char *fn = "optimizer_step";
   if (!o) return cg_error_set(err, CG_ERR_ARG, fn, "there is no optimizer");
   if (!o->rule->update)
@@ -192,7 +193,35 @@ cg_status cg_optimizer_step(cg_optimizer *o, cg_error *err) {
                         "cg_optimizer_step_closure",
                         o->rule->name);
   cg_status status = cg_optim_check(o, fn, err);
-  for (int i = 0; i < o->count && !status; i++) update(o, &o->slots[i]);
+  for (int i = 0; i < o->count && !status; i++) begin(o, &o->slots[i]);
+  return status;
+}
+
+/* Elements [from, to) of a parameter. */
+static void update(const cg_optimizer *o, const cg_optim_slot *s, int64_t from,
+                   int64_t to) {
+  cg_optim_update u = s->update;
+  size_t offset = (size_t)from * (u.f32 ? sizeof(float) : sizeof(double));
+  u.n = to - from;
+  u.w = (char *)u.w + offset;
+  u.g = (const char *)u.g + offset;
+  for (int k = 0; k < o->rule->n_buffers; k++)
+    if (u.buffer[k]) u.buffer[k] = (char *)u.buffer[k] + offset;
+  o->rule->update(&u);
+}
+
+void cg_optim_part(const cg_optimizer *o, int part, int parts) {
+  for (int i = 0; i < o->count; i++) {
+    const cg_optim_slot *s = &o->slots[i];
+    int64_t from = cg_part_begin(s->update.n, part, parts);
+    int64_t to = cg_part_begin(s->update.n, part + 1, parts);
+    if (from < to) update(o, s, from, to);
+  }
+}
+
+cg_status cg_optimizer_step(cg_optimizer *o, cg_error *err) {
+  cg_status status = cg_optim_begin(o, err);
+  if (!status) cg_optim_part(o, 0, 1);
   return status;
 }
 

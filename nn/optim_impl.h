@@ -49,7 +49,8 @@ typedef struct cg_optim_buffer {
 } cg_optim_buffer;
 
 /* One update of one parameter w by its gradient g, n elements each; its
- * buffers in the order of the rule, NULL where there is none. */
+ * buffers in the order of the rule, NULL where there is none. Elements do not
+ * depend on each other, so that threads can share them out. */
 typedef struct cg_optim_update {
   bool f32; /* the type of all of these; otherwise double */
   int64_t n;
@@ -82,6 +83,7 @@ typedef struct cg_optim_slot {
   cg_tensor *leaf;
   cg_tensor *buffer[CG_OPTIM_BUFFERS]; /* leaves */
   int64_t numel, steps;
+  cg_optim_update update; /* of the step that was begun; n = 0: none */
 } cg_optim_slot;
 
 struct cg_optimizer {
@@ -105,5 +107,10 @@ bool cg_optim_setting_fits(const cg_optim_rule *rule, int i, double value);
 bool cg_optim_alive(const cg_optimizer *o);
 /* OK, or what stands against using the gradients as they are. */
 cg_status cg_optim_check(const cg_optimizer *o, const char *fn, cg_error *err);
+
+/* cg_optimizer_step by several threads: one begins, and then each updates parts
+ * of its own of all parameters, 0 <= part < parts. */
+cg_status cg_optim_begin(cg_optimizer *o, cg_error *err);
+void cg_optim_part(const cg_optimizer *o, int part, int parts);
 
 #endif

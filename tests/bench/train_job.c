@@ -109,13 +109,6 @@ static cg_tensor *loss_of(cg_tape *t, const cg_shard *rows, void *context) {
                                CG_REDUCE_MEAN, CG_REDUCE_MEAN);
 }
 
-static void walk_shards(train_job *j) {
-  cg_error err = {0};
-  cg_status status = cg_data_parallel_backward(
-      j->parallel, j->shape.B, CG_REDUCE_MEAN, loss_of, j, NULL, &err);
-  bench_check(!status, err.message);
-}
-
 /* Forward: recorded anew, or replayed. */
 static cg_tensor *forward(train_job *j) {
   if (!j->shape.replayed) return loss_of(j->tape, NULL, j);
@@ -126,15 +119,23 @@ static cg_tensor *forward(train_job *j) {
   return j->loss;
 }
 
+static void step_in_shards(train_job *j) {
+  cg_error err = {0};
+  cg_data_parallel_zero_grad(j->parallel, j->params);
+  cg_status status = cg_data_parallel_backward(
+      j->parallel, j->shape.B, CG_REDUCE_MEAN, loss_of, j, NULL, &err);
+  if (!status) status = cg_data_parallel_step(j->parallel, j->sgd, &err);
+  bench_check(!status, err.message);
+}
+
 void train_job_step(train_job *j) {
   if (j->parallel) {
-    cg_params_zero_grad(j->params);
-    walk_shards(j);
-  } else {
-    cg_tensor *loss = forward(j);
-    bench_check(!cg_backward_anew(j->tape, loss),
-                cg_tape_error(j->tape)->message);
+    step_in_shards(j);
+    return;
   }
+  cg_tensor *loss = forward(j);
+  bench_check(!cg_backward_anew(j->tape, loss),
+              cg_tape_error(j->tape)->message);
   bench_check(!cg_optimizer_step(j->sgd, NULL), "the optimizer failed");
 }
 
