@@ -174,6 +174,7 @@ void kernel_lstm_grad(cg_dtype dtype, int64_t rows, int64_t H, void *g,
       const T *h = ROW(T, hs, row);                                          \
       FOR_BLOCKS {                                                           \
         T d[5][LANES], v[5][LANES], h0[1][LANES], out[7][LANES];             \
+        CLAIM(g + 7 * H, 7);                                                 \
         FETCH(y, ys.ld, 5);                                                  \
         FETCH(h, hs.ld, 1);                                                  \
         LOAD_HEAD(d, gy, given, 5);                                          \

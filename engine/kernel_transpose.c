@@ -4,6 +4,8 @@
 
 enum { TILE = 16 };
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /* ---- a whole tile: out = in^T, or += if `add` ---- */
 
 #define TILE_LOOPS(T)                                                        \
@@ -20,11 +22,13 @@ TILE_LOOPS(float)
 TILE_LOOPS(double)
 
 #if CG_CLONED
-/* As many rows as a register has elements are transposed by swapping the
- * off-diagonal quarters of the whole, then those of its quarters, and so on. */
+/* A register's worth of rows by 16 bytes of their columns: each quarter of a
+ * register takes those of another row, from memory, and within the quarters
+ * squares are transposed by swapping what is off the diagonal. */
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define LIST(...) __VA_ARGS__
+#include <immintrin.h>
+
+#define ALWAYS_INLINE CG_WIDE static inline __attribute__((always_inline))
 #define PICK(T, a, b, ...) __builtin_shuffle(a, b, (T##_mask){__VA_ARGS__})
 
 typedef float float_lanes
@@ -34,96 +38,126 @@ typedef double double_lanes
 typedef uint32_t float_mask __attribute__((vector_size(64)));
 typedef uint64_t double_mask __attribute__((vector_size(64)));
 
-/* Quarters of n rows and columns: FIRST are what row r has afterwards, of its
- * own elements and those of row r + n, and SECOND what that one has. */
-#define SWAP(T, n, FIRST, SECOND)                                            \
-  for (int r = 0; r < (int)(64 / sizeof(T)); r++)                            \
-    if (!(r & n)) {                                                          \
-      const T##_lanes a = x[r], b = x[r + n];                                \
-      x[r] = PICK(T, a, b, FIRST);                                           \
-      x[r + n] = PICK(T, a, b, SECOND);                                      \
-    }
+#define FIRST_HALVES \
+  0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define SECOND_HALVES \
+  2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
 
-ALWAYS_INLINE void float_swaps(float_lanes *x) {
-  SWAP(float, 8, LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-       LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-  SWAP(float, 4, LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
-       LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-  SWAP(float, 2, LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
-       LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-  SWAP(float, 1,
-       LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
-       LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+/* Elements of x and y by turns, of either half of each quarter. */
+ALWAYS_INLINE void float_zip(float_lanes x, float_lanes y, float_lanes *to,
+                             float_lanes *other) {
+  *to = PICK(float, x, y, FIRST_HALVES);
+  *other = PICK(float, x, y, SECOND_HALVES);
 }
 
-ALWAYS_INLINE void double_swaps(double_lanes *x) {
-  SWAP(double, 4, LIST(0, 1, 2, 3, 8, 9, 10, 11),
-       LIST(4, 5, 6, 7, 12, 13, 14, 15))
-  SWAP(double, 2, LIST(0, 1, 8, 9, 4, 5, 12, 13),
-       LIST(2, 3, 10, 11, 6, 7, 14, 15))
-  SWAP(double, 1, LIST(0, 8, 2, 10, 4, 12, 6, 14),
-       LIST(1, 9, 3, 11, 5, 13, 7, 15))
+ALWAYS_INLINE void float_squares(float_lanes *x) {
+  float_lanes even[2], odd[2];
+  float_zip(x[0], x[2], &even[0], &even[1]);
+  float_zip(x[1], x[3], &odd[0], &odd[1]);
+  float_zip(even[0], odd[0], &x[0], &x[1]);
+  float_zip(even[1], odd[1], &x[2], &x[3]);
 }
+
+ALWAYS_INLINE void double_squares(double_lanes *x) {
+  const double_lanes first = x[0], second = x[1];
+  x[0] = PICK(double, first, second, 0, 8, 2, 10, 4, 12, 6, 14);
+  x[1] = PICK(double, first, second, 1, 9, 3, 11, 5, 13, 7, 15);
+}
+
+/* A row's quarter, and x with one more, q. */
+#define QUARTER(from) _mm_loadu_ps((const float *)(from))
+#define AND_QUARTER(x, from, q) _mm512_insertf32x4(x, QUARTER(from), q)
 
 #define TILE_WIDE(T)                                                         \
-  ALWAYS_INLINE void registers_##T(const T *in, int64_t ld, T *out,          \
-                                   int64_t ldo, bool add) {                  \
-    enum { N = 64 / sizeof(T) };                                             \
+  ALWAYS_INLINE void columns_##T(const T *in, int64_t ld, T *out,            \
+                                 int64_t ldo, bool add) {                    \
+    enum { N = 16 / sizeof(T) };                                             \
     T##_lanes x[N];                                                          \
-    for (int i = 0; i < N; i++) x[i] = *(const T##_lanes *)(in + i * ld);    \
-    T##_swaps(x);                                                            \
+    for (int r = 0; r < N; r++) {                                            \
+      __m512 rows = _mm512_castps128_ps512(QUARTER(in + r * ld));            \
+      rows = AND_QUARTER(rows, in + (N + r) * ld, 1);                        \
+      rows = AND_QUARTER(rows, in + (2 * N + r) * ld, 2);                    \
+      x[r] = (T##_lanes)AND_QUARTER(rows, in + (3 * N + r) * ld, 3);         \
+    }                                                                        \
+    T##_squares(x);                                                          \
     for (int i = 0; i < N; i++) {                                            \
       T##_lanes *y = (T##_lanes *)(out + i * ldo);                           \
       if (add) x[i] += *y;                                                   \
       *y = x[i];                                                             \
     }                                                                        \
   }                                                                          \
-  CG_WIDE static void wide_##T(const T *in, int64_t ld, T *out, int64_t ldo, \
-                               bool add) {                                   \
-    enum { N = 64 / sizeof(T) };                                             \
-    for (int i = 0; i < TILE; i += N)                                        \
-      for (int j = 0; j < TILE; j += N)                                      \
-        registers_##T(in + i * ld + j, ld, out + j * ldo + i, ldo, add);     \
+  /* Down all rows; the last may overlap those before. */                    \
+  ALWAYS_INLINE void strip_##T(int64_t rows, int64_t cols, const T *in,      \
+                               int64_t ld, T *out, int64_t ldo, bool add) {  \
+    enum { N = 64 / sizeof(T), M = 16 / sizeof(T) };                         \
+    for (int64_t i = 0; i < rows; i += N) {                                  \
+      const int64_t at = least(i, rows - N);                                 \
+      const T *from = in + at * ld;                                          \
+      T *to = out + at;                                                      \
+      for (int64_t j = 0; j < cols; j += M, from += M, to += M * ldo)        \
+        columns_##T(from, ld, to, ldo, add);                                 \
+    }                                                                        \
+  }                                                                          \
+  ALWAYS_INLINE void strips_##T(int64_t rows, int64_t cols, const T *in,     \
+                                int64_t ld, T *out, int64_t ldo, bool add) { \
+    enum { M = 16 / sizeof(T) };                                             \
+    const int64_t rest = cols % M, last = cols - M;                          \
+    for (int64_t j = 0; j < cols - rest; j += TILE)                          \
+      strip_##T(rows, least(TILE, cols - rest - j), in + j, ld,              \
+                out + j * ldo, ldo, add);                                    \
+    if (rest) strip_##T(rows, M, in + last, ld, out + last * ldo, ldo, add); \
+  }                                                                          \
+  CG_WIDE static void wide_##T(int64_t rows, int64_t cols, const T *in,      \
+                               int64_t ld, T *out, int64_t ldo, bool add) {  \
+    if (add)                                                                 \
+      strips_##T(rows, cols, in, ld, out, ldo, true);                        \
+    else                                                                     \
+      strips_##T(rows, cols, in, ld, out, ldo, false);                       \
   }
 
 TILE_WIDE(float)
 TILE_WIDE(double)
 #else
-#define wide_float tile_float
-#define wide_double tile_double
+#define wide_float tiles_float
+#define wide_double tiles_double
 #endif
 
 /* ---- matrices ---- */
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+/* So many of n rows or columns go by `some` at once: all of them where those may
+ * overlap. */
+static int64_t whole(int64_t n, int64_t some, bool add) {
+  return add || n < some ? n / some * some : n;
+}
 
 #define TRANSPOSE(T)                                                         \
   static void part_##T(int64_t rows, int64_t cols, const T *in, int64_t ld,  \
                        T *out, int64_t ldo, bool add) {                      \
-    for (int64_t j = 0; j < cols; j++)                                       \
-      for (int64_t i = 0; i < rows; i++)                                     \
-        out[j * ldo + i] = in[i * ld + j] + (add ? out[j * ldo + i] : 0);    \
+    for (int64_t i = 0; i < rows; i++)                                       \
+      for (int64_t j = 0; j < cols; j++) {                                   \
+        const T x = in[i * ld + j];                                          \
+        out[j * ldo + i] = add ? out[j * ldo + i] + x : x;                   \
+      }                                                                      \
   }                                                                          \
   /* By whole tiles, a row and a column of them at least; the last of either  \
      may overlap those before. */                                            \
   static void tiles_##T(int64_t rows, int64_t cols, const T *in, int64_t ld, \
                         T *out, int64_t ldo, bool add) {                     \
-    const bool wide = kernel_has_wide();                                     \
     for (int64_t j = 0; j < cols; j += TILE) {                               \
       const int64_t at_j = least(j, cols - TILE);                            \
       for (int64_t i = 0; i < rows; i += TILE) {                             \
         const int64_t at_i = least(i, rows - TILE);                          \
-        (wide ? wide_##T : tile_##T)(in + at_i * ld + at_j, ld,              \
-                                     out + at_j * ldo + at_i, ldo, add);     \
+        tile_##T(in + at_i * ld + at_j, ld, out + at_j * ldo + at_i, ldo,    \
+                 add);                                                       \
       }                                                                      \
     }                                                                        \
   }                                                                          \
   static void transpose_##T(int64_t rows, int64_t cols, const T *in,         \
                             int64_t ld, T *out, int64_t ldo, bool add) {     \
-    const bool overlap = !add && rows >= TILE && cols >= TILE;               \
-    const int64_t r = overlap ? rows : rows / TILE * TILE;                   \
-    const int64_t c = overlap ? cols : cols / TILE * TILE;                   \
-    tiles_##T(r, c, in, ld, out, ldo, add);                                  \
+    const bool wide = kernel_has_wide();                                     \
+    const int64_t r = whole(rows, wide ? 64 / sizeof(T) : TILE, add);        \
+    const int64_t c = whole(cols, wide ? 16 / sizeof(T) : TILE, add);        \
+    if (r && c) (wide ? wide_##T : tiles_##T)(r, c, in, ld, out, ldo, add);  \
     part_##T(rows, cols - c, in + c, ld, out + c * ldo, ldo, add);           \
     part_##T(rows - r, c, in + r * ld, ld, out + r, ldo, add);               \
   }
