@@ -32,8 +32,9 @@ enum { RUN = 6 };
 #endif
 #define LIST(...) __VA_ARGS__
 
-/* A loop over registers, each of which is to have a name. */
-#ifdef __clang__
+/* A loop over registers, each of which is to have a name. (With a sanitizer's
+ * checks in each turn that takes long to compile.) */
+#if defined(__clang__) || defined(__SANITIZE_ADDRESS__)
 #define UNROLLED
 #else
 #define UNROLLED _Pragma("GCC unroll 16")
@@ -194,12 +195,27 @@ ALWAYS_INLINE float f32_sum(f32_lanes x) {
         sum[r / N_##S] += a[i] * y;                                          \
       }                                                                      \
   }                                                                          \
-  ALWAYS_INLINE void end_columns_##S(const S##_job *g, int64_t j,            \
-                                     S##_lanes *sum) {                       \
-    const T *b = g->ends + j;                                                \
-    for (int64_t l = g->k / N_##S * N_##S; l < g->k; l++, b += g->lde)       \
+  /* The same for ROWS rows and ends whose columns are lde apart. */          \
+  ALWAYS_INLINE void end_columns_##S(const S##_job *g, const T *b,           \
+                                     int64_t lde, S##_lanes *sum) {          \
+    for (int64_t l = g->k / N_##S * N_##S; l < g->k; l++, b += lde)          \
       for (int r = 0; r < ROWS_##S; r += N_##S)                              \
         sum[r / N_##S] += g->a[l] * *(const S##_lanes *)(b + r);             \
+  }                                                                          \
+  ALWAYS_INLINE void end_rows_##S(const S##_job *g, int64_t j,               \
+                                  S##_lanes *sum) {                          \
+    const int64_t l = g->k / N_##S * N_##S;                                  \
+    T columns[ROWS_##S * N_##S];                                             \
+    if (g->ends) {                                                           \
+      end_columns_##S(g, g->ends + j, g->lde, sum);                          \
+    } else if (g->k - l > FEW) {                                             \
+      kernel_transpose(sizeof(T) == 4 ? CG_F32 : CG_F64, ROWS_##S, g->k - l, \
+                       g->b + j * g->ldb + l, g->ldb, columns, ROWS_##S,     \
+                       false);                                               \
+      end_columns_##S(g, columns, ROWS_##S, sum);                            \
+    } else {                                                                 \
+      end_##S(g, ROWS_##S, j, sum);                                          \
+    }                                                                        \
   }                                                                          \
   ALWAYS_INLINE void put_##S(const S##_job *g, int rows, int64_t j,          \
                              const S##_lanes *sum) {                         \
@@ -231,10 +247,7 @@ ALWAYS_INLINE float f32_sum(f32_lanes x) {
       S##_fold(lane + r);                                                    \
       sum[r / N_##S] = lane[r];                                              \
     }                                                                        \
-    if (g->ends)                                                             \
-      end_columns_##S(g, j, sum);                                            \
-    else                                                                     \
-      end_##S(g, ROWS_##S, j, sum);                                          \
+    end_rows_##S(g, j, sum);                                                 \
     if (g->apart == 1)                                                       \
       put_all_##S(g, j, sum);                                                \
     else                                                                     \
