@@ -145,6 +145,11 @@ static inline bool slot_exclusive(const cg_tensor *g) {
   uint16_t want = T_TEMP | T_CONTIGUOUS;
   return (g->flags & want) == want && g->refs == 1 && slot_alone(g);
 }
+/* May the running rule write over gy, for nobody else has it? */
+static inline bool vjp_owns_gy(const cg_vjp *v) {
+  return vjp_live_temp(v, v->gy) && !(v->node->flags & T_TARGET) &&
+         slot_exclusive(v->gy);
+}
 /* A writable buffer with the sum so far for x, in a plain walk; *fresh says
  * that nothing is in it yet, not even zeros. NULL after an error. */
 cg_tensor *slot_writable(walk *w, cg_tensor *x, bool *fresh);
