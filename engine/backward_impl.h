@@ -158,8 +158,6 @@ cg_tensor *slot_writable(walk *w, cg_tensor *x, bool *fresh);
 static inline bool slot_partial(const cg_tensor *g) {
   return g->flags & T_TEMP && g->given.end;
 }
-/* gy[index], along the first axis, as cg_select has it. */
-cg_tensor *vjp_gy_row(cg_vjp *v, int64_t index);
 /* Writes the zeros of the rest. */
 void slot_fill_rest(cg_tensor *g);
 static inline void slot_fill(cg_tensor *g) {
