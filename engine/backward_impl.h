@@ -145,6 +145,11 @@ static inline bool slot_exclusive(const cg_tensor *g) {
   uint16_t want = T_TEMP | T_CONTIGUOUS;
   return (g->flags & want) == want && g->refs == 1 && slot_alone(g);
 }
+/* May the running rule write over gy, for nobody else has it? */
+static inline bool vjp_owns_gy(const cg_vjp *v) {
+  return vjp_live_temp(v, v->gy) && !(v->node->flags & T_TARGET) &&
+         slot_exclusive(v->gy);
+}
 /* A writable buffer with the sum so far for x, in a plain walk; *fresh says
  * that nothing is in it yet, not even zeros. NULL after an error. */
 cg_tensor *slot_writable(walk *w, cg_tensor *x, bool *fresh);
@@ -153,8 +158,6 @@ cg_tensor *slot_writable(walk *w, cg_tensor *x, bool *fresh);
 static inline bool slot_partial(const cg_tensor *g) {
   return g->flags & T_TEMP && g->given.end;
 }
-/* gy[index], along the first axis, as cg_select has it. */
-cg_tensor *vjp_gy_row(cg_vjp *v, int64_t index);
 /* Writes the zeros of the rest. */
 void slot_fill_rest(cg_tensor *g);
 static inline void slot_fill(cg_tensor *g) {

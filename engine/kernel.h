@@ -113,6 +113,16 @@ typedef struct kernel_phi {
 
 extern const kernel_phi kernel_phi_tanh, kernel_phi_sigmoid, kernel_phi_relu;
 
+/* a = a phi'(z), of y = phi(z), n elements (kernel_phi_grad.c). */
+typedef void (*kernel_phi_grad_row)(int64_t n, void *a, const void *y);
+
+typedef struct kernel_phi_grad {
+  kernel_phi_grad_row f32, f64;
+} kernel_phi_grad;
+
+extern const kernel_phi_grad kernel_phi_tanh_grad, kernel_phi_sigmoid_grad,
+    kernel_phi_relu_grad;
+
 /* ---- comparing and choosing (kernel_select.c) ---- */
 
 /* An array of a known type, with strides broadcast to the result's shape. */

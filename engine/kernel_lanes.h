@@ -43,4 +43,9 @@ CG_VECTOR double erfc(double);
 #define SIGMOID(EXP, z) (1 / (1 + EXP(-(z))))
 #define RELU(z) ((z) > 0 ? (z) : ((z) != (z) ? (z) : 0)) /* NaN stays NaN */
 
+/* A phi'(z), of B = phi(z). */
+#define TANH_GRAD(A, B) ((A) * (1 - (B) * (B)))
+#define SIGMOID_GRAD(A, B) ((A) * (B) * (1 - (B)))
+#define RELU_GRAD(A, B) ((B) > 0 ? (A) : 0)
+
 #endif

@@ -2,6 +2,7 @@
  * pre-activations are nowhere kept, for every phi here has a derivative in
  * terms of its result. */
 #include "addmm.h"
+#include "backward_impl.h"
 #include "op_map.h"
 #include "shape.h"
 
@@ -80,14 +81,30 @@ static cg_status affine_forward(const cg_call *call, cg_tensor *out) {
   return status;
 }
 
-/* gz for z = c + op(a) op(b). */
+static const kernel_phi_grad *grad_kernel_of(cg_activation phi) {
+  static const kernel_phi_grad *const kernels[CG_ACT_COUNT] = {
+      [CG_ACT_TANH] = &kernel_phi_tanh_grad,
+      [CG_ACT_RELU] = &kernel_phi_relu_grad,
+      [CG_ACT_SIGMOID] = &kernel_phi_sigmoid_grad,
+  };
+  return kernels[phi];
+}
+
+/* gz for z = c + op(a) op(b): an op, but in the place of a gy that nobody else
+ * has. */
 static cg_tensor *through_phi(cg_vjp *v) {
   cg_tape *t = cg_vjp_tape(v);
-  cg_tensor *gy = cg_vjp_gy(v);
-  switch (phi_of(cg_vjp_attr(v))) {
-    case CG_ACT_TANH: return cg_tanh_grad(t, gy, cg_vjp_out(v));
-    case CG_ACT_RELU: return cg_relu_grad(t, gy, cg_vjp_out(v));
-    case CG_ACT_SIGMOID: return cg_sigmoid_grad(t, gy, cg_vjp_out(v));
+  cg_tensor *gy = cg_vjp_gy(v), *y = cg_vjp_out(v);
+  const cg_activation phi = phi_of(cg_vjp_attr(v));
+  const kernel_phi_grad *f = grad_kernel_of(phi);
+  if (f && y && vjp_owns_gy(v)) {
+    (gy->dtype == CG_F32 ? f->f32 : f->f64)(t_numel(gy), gy->data, y->data);
+    return gy;
+  }
+  switch (phi) {
+    case CG_ACT_TANH: return cg_tanh_grad(t, gy, y);
+    case CG_ACT_RELU: return cg_relu_grad(t, gy, y);
+    case CG_ACT_SIGMOID: return cg_sigmoid_grad(t, gy, y);
     case CG_ACT_IDENTITY:
     case CG_ACT_COUNT: break;
   }

@@ -44,4 +44,9 @@ static inline cg_tensor *record2(cg_tape *tape, const cg_op *op, cg_tensor *a,
   return record_two(tape, op, a, b, NULL);
 }
 
+/* The view that `spec` describes of x, an operand that was resolved, on a tape
+ * without errors that nobody watches; the caller knows that it stays inside. */
+cg_tensor *record_view(cg_tape *tape, const cg_op *op, cg_tensor *x,
+                       const void *attr, const cg_spec *spec);
+
 #endif

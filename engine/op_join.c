@@ -1,5 +1,4 @@
 /* op_join.c - tensors put together along an axis, and taken apart again. */
-#include "backward_impl.h"
 #include "kernel.h"
 #include "op_impl.h"
 #include "tape_impl.h"
@@ -99,9 +98,7 @@ static void stack_vjp(cg_vjp *v) {
   int axis = ((const join_attr *)cg_vjp_attr(v))->axis;
   for (int i = 0; i < cg_vjp_count(v); i++)
     if (cg_vjp_needs(v, i))
-      cg_vjp_give(v, i,
-                  axis ? cg_select(cg_vjp_tape(v), cg_vjp_gy(v), axis, i)
-                       : vjp_gy_row(v, i));
+      cg_vjp_give(v, i, cg_select(cg_vjp_tape(v), cg_vjp_gy(v), axis, i));
 }
 
 static const join_attr axis_0 = {0}, axis_last = {-1}, axis_1 = {1};

@@ -343,8 +343,28 @@ const cg_op cg_op_select = {
     CG_CASES(select_cases),
 };
 
+/* A step of a time loop, of which the shape rule has little to say. */
+static cg_tensor *select_row(cg_tape *tape, cg_tensor *x,
+                             const narrow_attr *attr) {
+  cg_spec spec;
+  spec.dtype = (cg_dtype)x->dtype;
+  spec.rank = x->rank - 1;
+  spec.is_view = true;
+  spec.offset = attr->start * t_strides(x)[0];
+  for (int i = 0; i < spec.rank; i++) {
+    spec.shape[i] = x->dims[i + 1];
+    spec.strides[i] = t_strides(x)[i + 1];
+  }
+  return record_view(tape, &cg_op_select, x, attr, &spec);
+}
+
 cg_tensor *cg_select(cg_tape *tape, cg_tensor *x, int axis, int64_t index) {
   narrow_attr attr = {axis, index, -1};
+  if (tape && !(tape->error.status | tape->watch) && axis == 0 && index >= 0) {
+    x = tape_operand(tape, x, "select", 0);
+    if (!x) return NULL;
+    if (x->rank && index < x->dims[0]) return select_row(tape, x, &attr);
+  }
   return cg_record(tape, &cg_op_select, &x, 1, &attr);
 }
 

@@ -331,6 +331,13 @@ cg_tensor *record_two(cg_tape *tape, const cg_op *op, cg_tensor *a,
   return in[1] ? apply(tape, op, in, 2, attr) : NULL;
 }
 
+cg_tensor *record_view(cg_tape *tape, const cg_op *op, cg_tensor *x,
+                       const void *attr, const cg_spec *spec) {
+  return tape->mode == MODE_TEMP
+             ? compute(tape, op, &x, 1, attr, spec, false, true)
+             : compute(tape, op, &x, 1, attr, spec, false, false);
+}
+
 cg_tensor *cg_record(cg_tape *tape, const cg_op *op, cg_tensor *const *in,
                      int n_in, const void *attr) {
   if (!tape || tape->error.status) return NULL;

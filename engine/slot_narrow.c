@@ -12,7 +12,6 @@
 
 #include "backward_impl.h"
 #include "kernel.h"
-#include "op_impl.h"
 #include "watch.h"
 
 /* ---- a part of a tensor ---- */
@@ -204,24 +203,6 @@ static cg_tensor *filled(cg_tensor *gy) {
 
 cg_tensor *cg_vjp_gy(const cg_vjp *v) {
   return slot_partial(v->gy) ? filled(v->gy) : v->gy;
-}
-
-cg_tensor *vjp_gy_row(cg_vjp *v, int64_t index) {
-  cg_tape *tape = v->tape;
-  cg_tensor *gy = cg_vjp_gy(v);
-  if (!vjp_live_temp(v, gy) || tape->error.status || gy->rank == 0 ||
-      index < 0 || index >= gy->dims[0])
-    return cg_select(tape, gy, 0, index);
-  cg_spec spec;
-  spec.dtype = (cg_dtype)gy->dtype;
-  spec.rank = gy->rank - 1;
-  spec.is_view = true;
-  spec.offset = index * t_strides(gy)[0];
-  for (int i = 0; i < spec.rank; i++) {
-    spec.shape[i] = gy->dims[i + 1];
-    spec.strides[i] = t_strides(gy)[i + 1];
-  }
-  return tape_new_tensor(tape, &cg_op_select, &spec, &gy, 1, NULL);
 }
 
 cg_tensor *cg_vjp_gy_head(cg_vjp *v, int axis, int64_t unit) {

@@ -228,6 +228,35 @@ START_TEST(affine_sums_is_affine_of_a_sum) {
 }
 END_TEST
 
+/* A plain walk computes in the memory of a gradient that nobody else has: it
+ * gives what a recorded one gives, in which nothing is written over. Here y is
+ * asked for too, or z has the same gradient. */
+START_TEST(affine_spares_what_others_have) {
+  cg_rng rng = cg_rng_seed(390 + (uint64_t)_i);
+  const cg_activation phi = (cg_activation)(_i / 4);
+  const bool f32 = _i & 1, ask = _i & 2;
+  cg_tensor *leaf[] = {normal_leaf(&rng, 1, 17), normal_leaf(&rng, 3, 13),
+                       normal_leaf(&rng, 17, 13)};
+  cg_tensor *in[5], *plain[5], *recorded[5];
+  for (int i = 0; i < 3; i++)
+    in[i] = cg_cast(tape, leaf[i], f32 ? CG_F32 : CG_F64);
+  cg_tensor *y = in[3] = cg_affine(tape, phi, in[0], in[1], in[2], false, true);
+  cg_tensor *c = cg_scalar(tape, cg_tensor_dtype(y), 0.3);
+  cg_tensor *z = in[4] = cg_affine(tape, phi, c, y, in[2], false, false);
+  z = cg_affine(tape, phi, c, z, in[2], false, true);
+  cg_tensor *sum = cg_sum_all(tape, cg_square(tape, cg_add(tape, y, z)));
+  const int n = ask ? 5 : 3;
+  cg_grad(tape, &sum, 1, NULL, in, n, plain, 0);
+  cg_grad(tape, &sum, 1, NULL, in, n, recorded, CG_CREATE_GRAPH);
+  fine(tape);
+  for (int i = 0; i < n; i++)
+    for (int64_t j = 0; j < cg_tensor_numel(plain[i]); j++)
+      near(cg_tensor_get(plain[i], j), cg_tensor_get(recorded[i], j),
+           f32 ? 1e-3 : 1e-12);
+  for (int i = 0; i < 3; i++) cg_leaf_free(leaf[i]);
+}
+END_TEST
+
 START_TEST(linear_over_the_last_axis) {
   cg_rng rng = cg_rng_seed(31);
   double w[6], x[24], bias[2] = {0.4, -1.1}, want[16];
@@ -353,6 +382,7 @@ int main(void) {
                       2 * CG_ACT_COUNT);
   tcase_add_loop_test(tc, affine2_is_activation_of_two_addmm, 0,
                       4 * CG_ACT_COUNT);
+  tcase_add_loop_test(tc, affine_spares_what_others_have, 0, 4 * CG_ACT_COUNT);
   tcase_add_test(tc, linear_over_the_last_axis);
   tcase_add_test(tc, weight_without_columns);
   tcase_add_test(tc, bad_products_are_refused);
