@@ -21,7 +21,8 @@ enum {
   BIG_BYTES = 1 << 19, /* unless the gradient is so large that it drives the
                           weights from the cache, */
   HUGE_BYTES = 1 << 21, /* not so large that they don't fit there anyway, */
-  LESS = 4,           /* and has so many times the elements of the rows */
+  LESS = 4,           /* and has so many times the elements of the rows, */
+  FAR_ROWS = 32,      /* or these take as long as fetching it does */
   SOME_ROWS = 64,     /* are multiplied at once: more fill the cache; or so */
   PRODUCTS = 4,       /* many products, */
   MANY_ROWS = 256,    /* but not more rows than that */
@@ -50,14 +51,15 @@ static size_t row_bytes(const collected *c, int64_t n) {
   return (size_t)n * dtype_size(c->dtype);
 }
 
-/* Is it better not to touch the whole gradient for these rows? Not if it is
- * fetched in good time. */
+/* Is it better not to touch the whole gradient for these rows? Not if they
+ * suffice to fetch it in good time. */
 static bool few_rows(const gemm_args *g) {
   const int64_t size = (int64_t)dtype_size(g->dtype);
   const int64_t elements = g->m * g->n, bytes = elements * size;
   if (g->k < FEW_ROWS) return true;
   return bytes >= BIG_BYTES && bytes < HUGE_BYTES &&
-         elements >= LESS * g->k * (g->m + g->n) && !kernel_gemm_far_suits(g);
+         elements >= LESS * g->k * (g->m + g->n) &&
+         !(g->k >= FAR_ROWS && kernel_gemm_far_suits(g));
 }
 
 static bool is_thin(const gemm_args *g) {
