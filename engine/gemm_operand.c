@@ -58,6 +58,7 @@ bool gemm_operands(const cg_tensor *a, bool ta, const cg_tensor *b, bool tb,
       .ends = NULL,
       .scratch = NULL,
       .by = GEMM_NONE,
+      .memo = NULL,
   };
   return stored(a, &g->ta, &g->lda) && stored(b, &g->tb, &g->ldb);
 }
@@ -85,6 +86,7 @@ struct gemm_forms {
     const void *b, *ends;
     int64_t ldb;
   } last[2];
+  gemm_memo memo[3]; /* the same, and for products that its gradient adds up */
 };
 
 static struct gemm_forms *forms_of(cg_tape *tape, cg_tensor *proxy) {
@@ -183,6 +185,10 @@ static void use_often(cg_tape *tape, cg_tensor *b, gemm_args *g) {
                                                .ldb = g->ldb};
 }
 
+void gemm_adds_to(const cg_tensor *x, gemm_args *g) {
+  if (x->flags & T_PROXY && x->forms) g->memo = &x->forms->memo[2];
+}
+
 void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy) {
   struct gemm_forms *forms = proxy->forms;
   for (int i = 0; forms && i < FORMS; i++)
@@ -195,12 +201,15 @@ void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy) {
 /* (Without a row there is nothing to compute, and no size to choose a form by
  * that products with rows can read.) */
 bool gemm_prepare(cg_tape *tape, cg_tensor *b, gemm_args *g, const char *op) {
+  const bool transposed = g->tb; /* as it was given */
   g->by = GEMM_NONE;
   if (g->m == 0) return true;
-  if (b && b->flags & T_PROXY)
+  if (b && b->flags & T_PROXY) {
     use_often(tape, b, g);
-  else
+    if (b->forms) g->memo = &b->forms->memo[transposed];
+  } else {
     kernel_gemm_choose(g);
+  }
   size_t bytes = kernel_gemm_scratch(g);
   g->scratch = bytes ? tape_scratch(tape, bytes, op) : NULL;
   return !bytes || g->scratch;

@@ -23,6 +23,8 @@ bool gemm_stored(const int64_t *shape, const int64_t *strides,
  * used at every time step. False after an error, which names `op`. The scratch
  * memory is to be dropped. */
 bool gemm_prepare(cg_tape *tape, cg_tensor *b, gemm_args *g, const char *op);
+/* Says that g adds to x's gradient; of use where x is a leaf's matrix. */
+void gemm_adds_to(const cg_tensor *x, gemm_args *g);
 /* Gives back the forms that a proxy keeps. */
 void gemm_drop_forms(cg_tape *tape, cg_tensor *proxy);
 

@@ -183,6 +183,14 @@ typedef enum gemm_kernel {
 
 /* C [m, n] = op(A) op(B), or C += if `accumulate`; op(A) [m, k] is A or, if ta,
  * A^T, and so for B. Rows of the stored matrices are lda, ldb, ldc apart. */
+/* What was compiled last, and for which products. */
+typedef struct gemm_memo {
+  void (*kernel)(void); /* NULL: nothing */
+  cg_dtype dtype;
+  bool ta, accumulate;
+  int64_t m, n, k, lda, ldb, ldc;
+} gemm_memo;
+
 typedef struct gemm_args {
   cg_dtype dtype;
   bool ta, tb, accumulate;
@@ -197,6 +205,7 @@ typedef struct gemm_args {
                        ends with the first row; NULL: they are whole */
   void *scratch; /* kernel_gemm_scratch(g) bytes, or NULL if that is 0 */
   gemm_kernel by;
+  gemm_memo *memo; /* for the next product like this one, or NULL */
 } gemm_args;
 
 /* Chooses g->by for the rest of *g, but for c, accumulate and scratch; the
@@ -243,7 +252,9 @@ void kernel_gemm_column(const gemm_args *g, const void *column);
  * "plain". */
 const char *kernel_gemm_backend(void);
 
-/* By libxsmm (kernel_gemm_xsmm.c). */
+/* By libxsmm (kernel_gemm_xsmm.c), and of B as it is, by one kernel of it
+ * (kernel_gemm_block.c). */
+void kernel_gemm_block(const gemm_args *g);
 void kernel_gemm_xsmm(const gemm_args *g);
 size_t kernel_gemm_xsmm_scratch(const gemm_args *g);
 size_t kernel_gemm_xsmm_form_bytes(const gemm_args *g);

@@ -143,6 +143,14 @@ static char *at_c(const gemm_args *g, int64_t i, int64_t j) {
 
 /* ---- A B, B in panels: the next one is fetched ---- */
 
+/* What a tile of C holds, its rows `apart` bytes apart, is fetched: it is added
+ * to. */
+static void fetch_rows(const char *c, int64_t rows, int64_t apart) {
+  for (int64_t r = 0; r < rows; r++)
+    for (int k = 0; k < REGISTERS; k++)
+      __builtin_prefetch(c + r * apart + k * WIDE, 0, 2);
+}
+
 /* Rows [first, first + rows) of a panel of C from column j on; what t->next has
  * the lines of is shared out among the tiles. */
 static void down_panel(const gemm_args *g, tile *t, int64_t first,
@@ -154,6 +162,8 @@ static void down_panel(const gemm_args *g, tile *t, int64_t first,
     t->a = at(g, g->a, i * g->lda + l);
     t->c = at_c(g, i, j);
     t->lines = (lines + tiles - 1) / tiles;
+    if (t->add && tiles > 1)
+      fetch_rows(at_c(g, i + some, j), some, g->ldc * size_of(g));
     compute(t, some);
     t->next += t->lines * WIDE;
     lines -= t->lines;
@@ -191,26 +201,33 @@ static void times_panels(const gemm_args *g, int64_t first, int64_t rows) {
 static void down_strip(const gemm_args *g, tile *t, int64_t i, int64_t rows,
                        int64_t j, const char *below) {
   const char *strip = t->a;
-  for (int64_t r = 0; r < rows; r += ROWS) {
-    const int64_t some = least(ROWS, rows - r);
-    t->a = at(g, strip, r);
-    t->c = at_c(g, i + r, j);
-    t->next = r + some < rows ? at_c(g, i + r + some, j) : below;
-    t->lines = t->next ? ROWS * REGISTERS : 0;
-    compute(t, some);
+  const int64_t size = size_of(g), step = ROWS * g->ldc * size;
+  char *c = at_c(g, i, j);
+  t->lines = ROWS * REGISTERS;
+  for (; rows > ROWS; rows -= ROWS, strip += ROWS * size, c += step) {
+    t->a = strip;
+    t->c = c;
+    t->next = c + step;
+    compute(t, ROWS);
   }
   t->a = strip;
+  t->c = c;
+  t->next = below;
+  t->lines = below ? ROWS * REGISTERS : 0;
+  compute(t, rows);
 }
 
 /* The strip goes along the panels of B. */
 static void along_panels(const gemm_args *g, tile *t, int64_t i, int64_t rows,
                          const void *panels) {
   const int64_t width = panel_of(g);
+  const void *strip = t->a;
   for (int64_t j = 0; j < g->n; j += width) {
     t->b = at(g, panels, j * t->k);
     const char *below = j + width < g->n     ? at_c(g, i, j + width)
                         : i + rows < g->m ? at_c(g, i + rows, 0)
                                              : NULL;
+    t->a = strip;
     down_strip(g, t, i, rows, j, below);
   }
 }

@@ -12,8 +12,6 @@
 
 #ifdef CG_HAVE_XSMM
 
-#include <immintrin.h>
-#include <libxsmm.h>
 #include <string.h>
 
 enum {
@@ -54,40 +52,6 @@ static int64_t beyond_lanes(const gemm_args *g, int64_t n) {
 }
 static const void *at(const gemm_args *g, const void *x, int64_t i) {
   return (const char *)x + i * size_of(g);
-}
-
-/* ---- one block ---- */
-
-typedef libxsmm_blasint xint;
-
-/* C (+)= op(A) B by one kernel; false if libxsmm has none. */
-#define BLOCK(name, T, t)                                                    \
-  static bool name(const gemm_args *g) {                                     \
-    int flags = g->ta ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;  \
-    xint m = (xint)g->m, n = (xint)g->n, k = (xint)g->k;                     \
-    xint lda = (xint)g->lda, ldb = (xint)g->ldb, ldc = (xint)g->ldc;         \
-    T alpha = 1, beta = g->accumulate;                                       \
-    libxsmm_##t##mmfunction f = libxsmm_##t##mmdispatch(                     \
-        n, m, k, &ldb, &lda, &ldc, &alpha, &beta, &flags, NULL);             \
-    if (f) f(g->b, g->a, g->c);                                              \
-    return f;                                                                \
-  }
-
-BLOCK(block_f32, float, s)
-BLOCK(block_f64, double, d)
-
-/* The kernels leave the upper halves of registers in use, and then the next
- * instruction that is compiled for any processor waits for what was begun
- * before it. */
-__attribute__((target("avx"))) static void clear_upper_halves(void) {
-  _mm256_zeroupper();
-}
-
-static void block(const gemm_args *g) {
-  if (g->dtype == CG_F32 ? block_f32(g) : block_f64(g))
-    clear_upper_halves();
-  else
-    kernel_gemm_plain(g);
 }
 
 /* ---- how a product is cut ---- */
@@ -323,7 +287,7 @@ static void chunk(const gemm_args *g, const plan *p, int64_t first,
       b->m = least(p->m_block, first + rows - i);
       place_a(g, p, l, i, first, packed, b);
       b->c = (char *)g->c + (i * g->ldc + j) * size_of(g);
-      block(b);
+      kernel_gemm_block(b);
     }
   }
 }
@@ -340,14 +304,16 @@ static bool one_block(const gemm_args *g, const plan *p) {
 static void multiply(const gemm_args *g) {
   plan p = plan_for(g);
   if (one_block(g, &p)) {
-    block(g);
+    kernel_gemm_block(g);
     return;
   }
+  gemm_memo blocks = {.kernel = NULL}; /* most are of one size */
   gemm_args b = {.dtype = g->dtype,
                  .ta = g->ta,
                  .lda = g->lda,
                  .ldb = g->ldb,
-                 .ldc = g->ldc};
+                 .ldc = g->ldc,
+                 .memo = &blocks};
   for (int64_t i = 0; i < g->m; i += p.chunk)
     for (int64_t l = 0; l < g->k; l += p.k_block) {
       b.k = least(p.k_block, g->k - l);

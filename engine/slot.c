@@ -147,6 +147,7 @@ void slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g) {
   g->c = sum->data;
   g->ldc = g->n;
   g->accumulate = !fresh;
+  gemm_adds_to(x, g);
   if (gemm_prepare(w->tape, b, g, w->name)) kernel_gemm(g);
   tape_drop_scratch(w->tape);
 }
