@@ -148,7 +148,10 @@ void slot_add_product(walk *w, cg_tensor *x, cg_tensor *b, gemm_args *g) {
   g->ldc = g->n;
   g->accumulate = !fresh;
   gemm_adds_to(x, g);
-  if (gemm_prepare(w->tape, b, g, w->name)) kernel_gemm(g);
+  if (gemm_prepare(w->tape, b, g, w->name))
+    kernel_gemm(g);
+  else if (fresh) /* nothing was given */
+    kernel_fill(x->dtype, t_numel(x), sum->data, 0);
   tape_drop_scratch(w->tape);
 }
 

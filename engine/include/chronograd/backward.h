@@ -27,10 +27,11 @@ extern "C" {
 CG_API cg_status cg_backward(cg_tape *tape, cg_tensor *root);
 
 /* The same for gradients that shall not accumulate: those of all leaves used on
- * the tape are set to zero first, as by cg_leaf_zero_grad; all these leaves must
- * be alive. This takes less time, for the first contribution to a gradient is
- * written over what was there: so what a callback of the walk finds in leaves'
- * gradients is not defined, and a zero may have the other sign. */
+ * the tape that require one are set to zero first, as by cg_leaf_zero_grad; all
+ * leaves used on it must be alive. This takes less time, for the first
+ * contribution to a gradient is written over what was there: so what a callback
+ * of the walk finds in leaves' gradients is not defined, and a zero may have the
+ * other sign. On an error before the walk begins they stay as they were. */
 CG_API cg_status cg_backward_anew(cg_tape *tape, cg_tensor *root);
 
 /* The same for several roots of any shape: adds the gradients of
