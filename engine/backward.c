@@ -195,25 +195,22 @@ void walk_visit(walk *w) {
 
 /* ---- gradients anew ---- */
 
-/* The gradient of the leaf behind proxy i, if the walk may write to it. */
-static cg_tensor *gradient_of(const cg_tape *tape, size_t i) {
-  const cg_tensor *leaf = t_proxied(tape->proxies[i]);
-  return leaf->flags & T_GRAD ? leaf->grad : NULL;
-}
-
-/* What is in the gradients counts as zero until it is written over. */
+/* What is in the gradients counts as zero until it is written over; those of
+ * leaves that require none are not written to. */
 static void begin_anew(cg_tape *tape) {
   for (size_t i = 0; i < tape->n_proxies; i++) {
-    cg_tensor *g = gradient_of(tape, i);
-    if (g) g->flags |= T_OLD;
-    cg_leaf_touch(g);
+    const cg_tensor *leaf = t_proxied(tape->proxies[i]);
+    if (!(leaf->flags & T_GRAD) || !leaf->grad) continue;
+    leaf->grad->flags |= T_OLD;
+    cg_leaf_touch(leaf->grad);
   }
 }
 
-/* Nothing was given to these. */
+/* Nothing was given to these. Since the walk began, a callback may have had a
+ * leaf require no gradient any more. */
 static void end_anew(cg_tape *tape) {
   for (size_t i = 0; i < tape->n_proxies; i++) {
-    cg_tensor *g = gradient_of(tape, i);
+    cg_tensor *g = t_proxied(tape->proxies[i])->grad;
     if (!g || !(g->flags & T_OLD)) continue;
     g->flags &= (uint16_t)~T_OLD;
     kernel_fill(g->dtype, t_numel(g), g->data, 0);

@@ -197,6 +197,33 @@ START_TEST(with_a_walk_inside) {
 }
 END_TEST
 
+static cg_tensor *fix_it(cg_tape *t, cg_tensor *x, cg_tensor *g,
+                         void *context) {
+  (void)t, (void)x, (void)g;
+  ck_assert_int_eq(cg_leaf_set_requires_grad(context, false), CG_OK);
+  return NULL;
+}
+
+/* A hook has v require no gradient any more: an error, which leaves v's zero,
+ * and what later walks give is added to that. */
+START_TEST(with_a_leaf_that_is_fixed) {
+  cg_tensor *w = scalar_leaf(0.7), *v = scalar_leaf(1.3);
+  cg_tensor *inner = cg_square(tape, v), *loss = cg_mul(tape, inner, w);
+  ck_assert_int_eq(cg_hook(tape, inner, fix_it, v), CG_OK);
+  poison(w);
+  poison(v);
+  ck_assert_int_eq(cg_backward_anew(tape, loss), CG_ERR_STALE);
+  ck_assert_double_eq(cg_tensor_item(cg_tensor_grad(v)), 0);
+  cg_leaf_set_requires_grad(v, true);
+  cg_tape_reset(tape);
+  cg_leaf_fill(cg_leaf_grad(v), 0.5);
+  ck_assert_int_eq(cg_backward(tape, cg_square(tape, v)), CG_OK);
+  near(cg_tensor_item(cg_tensor_grad(v)), 0.5 + 2 * 1.3, 1e-14);
+  cg_leaf_free(w);
+  cg_leaf_free(v);
+}
+END_TEST
+
 int main(void) {
   TCase *tc = tcase_create("all");
   tcase_set_timeout(tc, 60);
@@ -207,5 +234,6 @@ int main(void) {
   tcase_add_test(tc, after_an_error);
   tcase_add_test(tc, out_of_memory);
   tcase_add_test(tc, with_a_walk_inside);
+  tcase_add_test(tc, with_a_leaf_that_is_fixed);
   return run_case("backward anew", tc);
 }
