@@ -181,8 +181,6 @@ typedef enum gemm_kernel {
   GEMM_PLAIN
 } gemm_kernel;
 
-/* C [m, n] = op(A) op(B), or C += if `accumulate`; op(A) [m, k] is A or, if ta,
- * A^T, and so for B. Rows of the stored matrices are lda, ldb, ldc apart. */
 /* What was compiled last, and for which products. */
 typedef struct gemm_memo {
   void (*kernel)(void); /* NULL: nothing */
@@ -191,6 +189,8 @@ typedef struct gemm_memo {
   int64_t m, n, k, lda, ldb, ldc;
 } gemm_memo;
 
+/* C [m, n] = op(A) op(B), or C += if `accumulate`; op(A) [m, k] is A or, if ta,
+ * A^T, and so for B. Rows of the stored matrices are lda, ldb, ldc apart. */
 typedef struct gemm_args {
   cg_dtype dtype;
   bool ta, tb, accumulate;
