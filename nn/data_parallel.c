@@ -317,7 +317,10 @@ static void zero_gradients(void *context, int worker) {
 }
 
 void cg_data_parallel_zero_grad(cg_data_parallel *p, cg_params *params) {
-  if (!p || !params) return;
+  if (!p || !params) {
+    cg_params_zero_grad(params);
+    return;
+  }
   for (int i = 0; i < cg_params_count(params); i++)
     cg_leaf_touch(gradient_at(params, i));
   p->round = (round_state){.workers = p->config.n_threads, .params = params};

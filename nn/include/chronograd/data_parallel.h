@@ -88,13 +88,13 @@ CG_API cg_status cg_data_parallel_backward(cg_data_parallel *parallel,
                                            double *loss, cg_error *err);
 
 /* cg_params_zero_grad on the same threads, which is worth while for large nets
- * only: what took 0.2 ms or less the last time is done in the caller's. NULL
- * is fine. */
+ * only: what took 0.2 ms or less the last time is done in the caller's, and so
+ * is all if `parallel` is NULL. NULL parameters are fine. */
 CG_API void cg_data_parallel_zero_grad(cg_data_parallel *parallel,
                                        cg_params *params);
 
 /* cg_optimizer_step on the same threads, likewise, with the same bits and
- * errors. */
+ * errors; ARG if `parallel` is NULL. */
 CG_API cg_status cg_data_parallel_step(cg_data_parallel *parallel,
                                        cg_optimizer *optimizer, cg_error *err);
 
