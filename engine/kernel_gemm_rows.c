@@ -67,7 +67,8 @@ typedef uint32_t word __attribute__((aligned(1), may_alias));
 /* Calls of memcpy for each row would take longer. */
 #define COPY_ROWS(T)                                                         \
   CG_CLONES static void copy_rows_##T(size_t rows, size_t bytes,             \
-                                      const char *from, size_t ld, char *to) { \
+                                      const char *from, size_t ld,           \
+                                      char *to) {                            \
     for (; rows > 0; rows--, from += ld, to += bytes)                        \
       for (size_t i = 0; i < bytes; i += sizeof(T))                          \
         *(T *)(to + i) = *(const T *)(from + i);                             \

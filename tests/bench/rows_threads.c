@@ -102,7 +102,8 @@ static void turn_of_halves(half *h) {
   pthread_join(thread, NULL);
 }
 
-/* What both together get done, over `one`: bests, in turns. */
+/* What both together get done, over `one`: bests, in turns, of each for itself,
+ * which need not fall together. */
 static double speed_up_of_halves(train_job *one, half *h) {
   double best = INFINITY, start = bench_now();
   while (bench_now() - start < seconds_of_row()) {
@@ -112,7 +113,7 @@ static double speed_up_of_halves(train_job *one, half *h) {
   return best / 2 * (1 / h[0].best + 1 / h[1].best);
 }
 
-/* No two threads that share a net can do more. */
+/* A bound from above for two threads that share a net. */
 static void row_apart(train_shape s, const char *name, train_job *plain) {
   char ratio[96];
   snprintf(ratio, sizeof ratio, "%s, two nets at once, over one", name);
